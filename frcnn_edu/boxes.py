@@ -1,0 +1,205 @@
+"""Boxes: the currency of the detector.
+
+Anchors, proposals, ground truth and detections are all the same thing, an (N, 4) float tensor of
+``x1, y1, x2, y2`` in pixels. This module measures them, trims them, and turns a pair of them into the four
+deltas that a network can regress (Faster R-CNN, section 3.1.2, equation 2).
+
+Where it differs from the paper's code: coordinates are continuous, so a width is ``x2 - x1`` and not that plus 1.
+Where it differs from torchvision: the IoU of two boxes without area is 0 and not NaN, and boxes that cannot be
+boxes are refused by name. Values are looked at on the CPU only: on a GPU a look would mean waiting for it.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+UNIT_WEIGHTS = (1.0, 1.0, 1.0, 1.0)
+
+LOG_SCALE_LIMIT = math.log(1000 / 16)
+"""Largest dw or dh that `decode_boxes` believes: a 16-px anchor may grow to 1000 px. Without it one wild output
+of an untrained network is exp(10) times its anchor."""
+
+
+def box_area(boxes: Tensor) -> Tensor:
+    """Area of every box, in square pixels: (N, 4) -> (N,).
+
+    Raises TypeError or ValueError where `boxes` are no boxes (see `check_boxes`).
+    """
+    check_boxes(boxes)
+    x1, y1, x2, y2 = _planes(boxes)
+    return (x2 - x1) * (y2 - y1)
+
+
+def box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
+    """Intersection over union of every pair of boxes: (N, 4), (M, 4) -> (N, M), each in [0, 1].
+
+    Two boxes without any area have IoU 0. Source: Faster R-CNN, section 3.1.2.
+    Raises TypeError or ValueError where the arguments are no boxes or lie on two devices.
+    """
+    check_boxes(boxes1, "boxes1")
+    check_boxes(boxes2, "boxes2")
+    check_same_device(boxes1=boxes1, boxes2=boxes2)
+    return pairwise_iou(boxes1, boxes2)
+
+
+def pairwise_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
+    """`box_iou` of boxes that are known to be sound: (..., N, 4), (..., M, 4) -> (..., N, M).
+
+    Works on one (N, M) plane per coordinate, in place. A broadcast to (N, M, 2) reads nicer and takes five times as long.
+    """
+    left, top, right, bottom = (plane.unsqueeze(-1) for plane in _planes(boxes1))  # each (..., N, 1)
+    left2, top2, right2, bottom2 = (plane.unsqueeze(-2) for plane in _planes(boxes2))  # each (..., 1, M)
+    width = torch.minimum(right, right2).sub_(torch.maximum(left, left2)).clamp_(min=0)  # (..., N, M)
+    height = torch.minimum(bottom, bottom2).sub_(torch.maximum(top, top2)).clamp_(min=0)  # (..., N, M)
+    inter = width.mul_(height)  # (..., N, M)
+    union = ((right - left) * (bottom - top) + (right2 - left2) * (bottom2 - top2)).sub_(inter)  # (..., N, M)
+    return inter.div_(union.clamp_(min=torch.finfo(union.dtype).tiny))
+
+
+def clip_boxes(boxes: Tensor, image_size: tuple[int, int]) -> Tensor:
+    """Boxes with every corner moved inside the image: (..., 4) -> (..., 4); `image_size` is (height, width) in pixels.
+
+    A box that lies wholly outside becomes one without area on the border; `remove_small_boxes` finds it.
+    """
+    height, width = image_size
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    return _from_planes(x1.clamp(0, width), y1.clamp(0, height), x2.clamp(0, width), y2.clamp(0, height))
+
+
+def remove_small_boxes(boxes: Tensor, min_size: float) -> Tensor:
+    """Indices of the boxes whose width and height are both at least `min_size` pixels: (N, 4) -> (K,) int64."""
+    wide_enough = boxes[:, 2] - boxes[:, 0] >= min_size
+    tall_enough = boxes[:, 3] - boxes[:, 1] >= min_size
+    return (wide_enough & tall_enough).nonzero().squeeze(1)
+
+
+def encode_boxes(gt_boxes: Tensor, anchors: Tensor, weights: Sequence[float] = UNIT_WEIGHTS) -> Tensor:
+    """The deltas that turn each anchor into its ground-truth box: (N, 4), (N, 4) -> (N, 4) of dx, dy, dw, dh.
+
+    Shifts are in anchor widths and heights, sizes in logs of the ratio, each times its weight (the weights
+    10, 10, 5, 5 divide by the spread 0.1, 0.1, 0.2, 0.2). Source: section 3.1.2, equation 2.
+    Raises TypeError or ValueError where the arguments are no boxes, a box has no area (it has no log),
+    or the two differ in number or device.
+    """
+    check_boxes(gt_boxes, "gt_boxes", with_area=True)
+    check_boxes(anchors, "anchors", with_area=True)
+    check_same_device(gt_boxes=gt_boxes, anchors=anchors)
+    if gt_boxes.shape != anchors.shape:
+        raise ValueError(
+            f"encode_boxes pairs gt_boxes and anchors row by row, got {len(gt_boxes)} and {len(anchors)} rows; "
+            "index the ground truth with each anchor's match first"
+        )
+    gx, gy, gw, gh = _center_size(_full_precision(gt_boxes))
+    ax, ay, aw, ah = _center_size(_full_precision(anchors))
+    wx, wy, ww, wh = weights
+    dx, dy = wx * (gx - ax) / aw, wy * (gy - ay) / ah  # (N,) each
+    dw, dh = ww * torch.log(gw / aw), wh * torch.log(gh / ah)  # (N,) each
+    return _from_planes(dx, dy, dw, dh)  # (N, 4)
+
+
+def decode_boxes(
+    deltas: Tensor, anchors: Tensor, weights: Sequence[float] = UNIT_WEIGHTS, log_scale_limit: float = LOG_SCALE_LIMIT
+) -> Tensor:
+    """The boxes that deltas make of their anchors, `encode_boxes` undone: (N, 4), (N, 4) -> (N, 4).
+
+    Deltas of several classes, (N, K, 4), give (N, K, 4). Logs above `log_scale_limit` are cut to it.
+    Raises TypeError or ValueError where the arguments do not fit, hold NaN, or lie on two devices.
+    """
+    check_boxes(anchors, "anchors")
+    _check_deltas(deltas, anchors)
+    deltas, anchors = _full_precision(deltas), _full_precision(anchors)
+    if deltas.ndim == 3:
+        anchors = anchors.unsqueeze(1)  # (N, 1, 4)
+    ax, ay, aw, ah = _center_size(anchors)
+    dx, dy, dw, dh = deltas.unbind(-1)
+    wx, wy, ww, wh = weights
+    cx, cy = ax + aw * (dx / wx), ay + ah * (dy / wy)
+    half_w = 0.5 * aw * torch.exp((dw / ww).clamp(max=log_scale_limit))
+    half_h = 0.5 * ah * torch.exp((dh / wh).clamp(max=log_scale_limit))
+    return _from_planes(cx - half_w, cy - half_h, cx + half_w, cy + half_h)  # (N, 4) or (N, K, 4)
+
+
+def check_boxes(boxes: Tensor, name: str = "boxes", with_area: bool = False) -> None:
+    """Return if `boxes` is an (N, 4) float tensor of finite x1 <= x2, y1 <= y2; N may be 0.
+
+    With `with_area` the sides must be longer than 0. Raises TypeError (no tensor, no floats) or ValueError
+    (shape, NaN, corners in the wrong order) with the first offending row.
+    """
+    if not isinstance(boxes, Tensor):
+        raise TypeError(f"{name} must be a tensor of shape (N, 4), got {type(boxes).__name__}; try torch.as_tensor(...)")
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"{name} must have shape (N, 4), rows of x1, y1, x2, y2; got {tuple(boxes.shape)}")
+    if not boxes.is_floating_point():
+        raise TypeError(f"{name} must be floats, got {boxes.dtype}: pixels are continuous here; call .float()")
+    if boxes.device.type != "cpu" or len(boxes) == 0:
+        return
+    x1, y1, x2, y2 = boxes.detach().unbind(1)
+    shortest = torch.minimum(x2 - x1, y2 - y1).amin()  # NaN where any side is
+    if not (shortest > 0 if with_area else shortest >= 0) or not math.isfinite(boxes.detach().sum()):
+        raise ValueError(_what_is_wrong(boxes.detach(), name))
+
+
+def check_same_device(**tensors: Tensor) -> None:
+    """Return if all `tensors` lie on one device; raises ValueError that names each tensor's device."""
+    if len({tensor.device for tensor in tensors.values()}) > 1:
+        places = ", ".join(f"{name} on {tensor.device}" for name, tensor in tensors.items())
+        raise ValueError(f"tensors lie on different devices: {places}; move them together with .to(device)")
+
+
+def _planes(boxes: Tensor) -> tuple[Tensor, ...]:
+    """The four coordinates, each on its own and contiguous: (..., 4) -> 4 x (...)."""
+    return _full_precision(boxes).movedim(-1, 0).contiguous().unbind(0)
+
+
+def _from_planes(*planes: Tensor) -> Tensor:
+    """4 x (...) -> (..., 4), laid out in memory plane by plane, which the next operator reads faster than row by row."""
+    return torch.stack(planes).movedim(0, -1)
+
+
+def _center_size(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    width, height = x2 - x1, y2 - y1
+    return x1 + 0.5 * width, y1 + 0.5 * height, width, height
+
+
+def _full_precision(values: Tensor) -> Tensor:
+    """Half-precision values as float32: in float16 a box of 256 x 256 has an infinite area."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+
+
+def _check_deltas(deltas: Tensor, anchors: Tensor) -> None:
+    if deltas.shape[:1] != anchors.shape[:1] or deltas.ndim not in (2, 3) or deltas.shape[-1] != 4:
+        raise ValueError(
+            f"deltas must be (N, 4) or (N, K, 4) with one row per anchor, got {tuple(deltas.shape)} "
+            f"for {len(anchors)} anchors"
+        )
+    if not deltas.is_floating_point():
+        raise TypeError(f"deltas must be floats, got {deltas.dtype}; call .float()")
+    check_same_device(deltas=deltas, anchors=anchors)
+    if deltas.device.type == "cpu" and not math.isfinite(deltas.detach().sum()):
+        raise ValueError("deltas hold NaN or infinity; if a network made them, its training has diverged")
+
+
+def _what_is_wrong(boxes: Tensor, name: str) -> str:
+    sides = boxes[:, 2:] - boxes[:, :2]
+    broken = ~boxes.isfinite().all(dim=1)
+    if broken.any():
+        return f"{name}[{_first(broken)}] is {_show(boxes, broken)}: coordinates must be finite numbers"
+    inverted = (sides < 0).any(dim=1)
+    if inverted.any():
+        return (
+            f"{name}[{_first(inverted)}] is {_show(boxes, inverted)}, with x2 < x1 or y2 < y1: boxes are x1, y1, x2, y2; "
+            "if yours are x, y, width, height, use torchvision.ops.box_convert(boxes, 'xywh', 'xyxy')"
+        )
+    flat = (sides <= 0).any(dim=1)
+    return f"{name}[{_first(flat)}] is {_show(boxes, flat)}, which has no area; drop it with remove_small_boxes first"
+
+
+def _first(rows: Tensor) -> int:
+    return int(rows.nonzero()[0])
+
+
+def _show(boxes: Tensor, rows: Tensor) -> str:
+    return "(" + ", ".join(f"{value:g}" for value in boxes[_first(rows)].tolist()) + ")"
