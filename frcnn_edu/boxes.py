@@ -47,7 +47,7 @@ def box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
 def pairwise_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     """`box_iou` of boxes that are known to be sound: (..., N, 4), (..., M, 4) -> (..., N, M).
 
-    Works on one (N, M) plane per coordinate, in place. A broadcast to (N, M, 2) reads nicer and takes five times as long.
+    Works on one (N, M) plane per coordinate, in place. A broadcast to (N, M, 2) takes five times as long.
     """
     left, top, right, bottom = (plane.unsqueeze(-1) for plane in _planes(boxes1))  # each (..., N, 1)
     left2, top2, right2, bottom2 = (plane.unsqueeze(-2) for plane in _planes(boxes2))  # each (..., 1, M)
@@ -128,7 +128,7 @@ def check_boxes(boxes: Tensor, name: str = "boxes", with_area: bool = False) -> 
     (shape, NaN, corners in the wrong order) with the first offending row.
     """
     if not isinstance(boxes, Tensor):
-        raise TypeError(f"{name} must be a tensor of shape (N, 4), got {type(boxes).__name__}; try torch.as_tensor(...)")
+        raise TypeError(f"{name} must be a tensor of shape (N, 4), got {type(boxes).__name__}; see torch.as_tensor")
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f"{name} must have shape (N, 4), rows of x1, y1, x2, y2; got {tuple(boxes.shape)}")
     if not boxes.is_floating_point():
@@ -154,7 +154,7 @@ def _planes(boxes: Tensor) -> tuple[Tensor, ...]:
 
 
 def _from_planes(*planes: Tensor) -> Tensor:
-    """4 x (...) -> (..., 4), laid out in memory plane by plane, which the next operator reads faster than row by row."""
+    """4 x (...) -> (..., 4), plane by plane in memory, which the next operator reads faster than row by row."""
     return torch.stack(planes).movedim(0, -1)
 
 
@@ -190,8 +190,8 @@ def _what_is_wrong(boxes: Tensor, name: str) -> str:
     inverted = (sides < 0).any(dim=1)
     if inverted.any():
         return (
-            f"{name}[{_first(inverted)}] is {_show(boxes, inverted)}, with x2 < x1 or y2 < y1: boxes are x1, y1, x2, y2; "
-            "if yours are x, y, width, height, use torchvision.ops.box_convert(boxes, 'xywh', 'xyxy')"
+            f"{name}[{_first(inverted)}] is {_show(boxes, inverted)}, with x2 < x1 or y2 < y1: boxes are "
+            "x1, y1, x2, y2; if yours are x, y, width, height, use torchvision.ops.box_convert(boxes, 'xywh', 'xyxy')"
         )
     flat = (sides <= 0).any(dim=1)
     return f"{name}[{_first(flat)}] is {_show(boxes, flat)}, which has no area; drop it with remove_small_boxes first"
