@@ -1,0 +1,105 @@
+"""Backbones: the convolutional networks that turn an image into feature maps.
+
+Bodies and the feature pyramid are torchvision's; the one that lessons train from scratch is ours. A backbone is a
+module with ``out_channels`` that returns one map, or an ordered dict of maps, finest first.
+
+VGG16 up to conv5_3 is the paper's (section 3.2): 13 convolutions, four poolings, stride 16, 512 channels.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torchvision
+from torch import Tensor, nn
+from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
+
+TINY_CHANNELS = (32, 64, 128, 128)
+NORM_GROUPS = 8
+
+
+def tiny(channels: Sequence[int] = TINY_CHANNELS) -> nn.Sequential:
+    """A small net to train from scratch: every stage halves the map, so four of them have stride 16.
+
+    Group normalisation, unlike batch normalisation, does not care how many images share a step.
+    """
+    stages = [
+        nn.Sequential(_conv(before, after, stride=2), _conv(after, after))
+        for before, after in zip((3, *channels), channels, strict=False)
+    ]
+    return _with_channels(nn.Sequential(*stages), channels[-1])
+
+
+def vgg16(weights: str | None = None, trainable_layers: int = 13) -> nn.Sequential:
+    """VGG16 up to conv5_3, stride 16, 512 channels; of its 13 convolutions the last `trainable_layers` learn.
+
+    `weights` is a name of torchvision's, such as "IMAGENET1K_V1". The paper trains conv3_1 and up: 9 layers.
+    """
+    body = torchvision.models.vgg16(weights=weights).features[:-1]
+    layers = [layer for layer in body if isinstance(layer, nn.Conv2d)]
+    for layer in layers[: len(layers) - trainable_layers]:
+        layer.requires_grad_(False)
+    return _with_channels(body, 512)
+
+
+def mobilenet_v2(weights: str | None = None, out_channels: int = 128) -> "Pyramid":
+    """MobileNetV2 under a feature pyramid of strides 4, 8, 16 and 32. Frozen batch norms if it has `weights`."""
+    norm = FrozenBatchNorm2d if weights else nn.BatchNorm2d
+    features = torchvision.models.mobilenet_v2(weights=weights, norm_layer=norm).features
+    return Pyramid(features, {"3": 24, "6": 32, "13": 96, "17": 320}, out_channels)
+
+
+def resnet50_fpn(weights: str | None = None, frozen_norm: bool = False, trainable_layers: int = 5) -> "Pyramid":
+    """ResNet-50 under a feature pyramid of strides 4 to 32, 256 channels, and a pooled fifth level, as in torchvision.
+
+    Of its five parts (stem, layer1 .. layer4) the last `trainable_layers` learn.
+    """
+    norm = FrozenBatchNorm2d if frozen_norm else nn.BatchNorm2d
+    body = torchvision.models.resnet50(weights=weights, norm_layer=norm)
+    trainable = ("layer4", "layer3", "layer2", "layer1", "conv1", "bn1")
+    trainable = trainable if trainable_layers == 5 else trainable[:trainable_layers]
+    for name, parameter in body.named_parameters():
+        parameter.requires_grad_(name.startswith(trainable))
+    taps = {"layer1": 256, "layer2": 512, "layer3": 1024, "layer4": 2048}
+    return Pyramid(body, taps, out_channels=256, pooled_level=True)
+
+
+class Pyramid(nn.Module):
+    """A body, read at several depths, under torchvision's feature pyramid network.
+
+    `taps` names the children of `body` to read and the channels found there, finest first; later children are dropped.
+    Source: Feature Pyramid Networks, section 3.
+    """
+
+    def __init__(self, body: nn.Module, taps: dict[str, int], out_channels: int, pooled_level: bool = False) -> None:
+        super().__init__()
+        children = list(body.named_children())
+        last = [name for name, _ in children].index(list(taps)[-1])
+        self.body = nn.ModuleDict(children[: last + 1])
+        self.fpn = FeaturePyramidNetwork(
+            list(taps.values()), out_channels, extra_blocks=LastLevelMaxPool() if pooled_level else None
+        )
+        self.levels = {name: str(level) for level, name in enumerate(taps)}
+        self.out_channels = out_channels
+
+    def forward(self, x: Tensor) -> OrderedDict[str, Tensor]:
+        """Images (B, 3, H, W) -> maps (B, C, H / stride, W / stride) named "0", "1", ... and perhaps "pool"."""
+        maps = OrderedDict()
+        for name, child in self.body.items():
+            x = child(x)
+            if name in self.levels:
+                maps[self.levels[name]] = x
+        return self.fpn(maps)
+
+
+def _conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False),
+        nn.GroupNorm(NORM_GROUPS, out_channels),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _with_channels(body: nn.Sequential, out_channels: int) -> nn.Sequential:
+    body.out_channels = out_channels
+    return body

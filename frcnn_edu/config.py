@@ -1,0 +1,99 @@
+"""Every number of the detector that somebody chose, in one place, under torchvision's names.
+
+The defaults are torchvision's, so that its weights give its detections. `PAPER_OPTIONS` are the choices of the
+paper and its code: ``fasterrcnn_vgg16(num_classes, **PAPER_OPTIONS)``.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes in pixels of the resized image, thresholds as IoU or probability, counts per image.
+
+    Raises ValueError where a number cannot be meant.
+    """
+
+    min_size: int | Sequence[int] = 800
+    """The shorter side is resized to this; of several, training draws one and inference takes the last."""
+    max_size: int = 1333
+    image_mean: Sequence[float] = (0.485, 0.456, 0.406)
+    image_std: Sequence[float] = (0.229, 0.224, 0.225)
+    size_divisible: int = 32
+    """A batch is padded until both sides divide by this."""
+
+    rpn_fg_iou_thresh: float = 0.7
+    rpn_bg_iou_thresh: float = 0.3
+    rpn_batch_size_per_image: int = 256
+    rpn_positive_fraction: float = 0.5
+    rpn_drop_cross_boundary: bool = False
+    """Training ignores anchors that reach over the image's border: so does the paper, not torchvision."""
+    rpn_n_reg: str = "samples"
+    """What the box loss is divided by: the "samples" (torchvision) or the "locations" of the map (equation 1)."""
+    rpn_loss_balance: float = 1.0
+    """Lambda of equation 1."""
+    rpn_pre_nms_top_n_train: int = 2000
+    rpn_pre_nms_top_n_test: int = 1000
+    rpn_post_nms_top_n_train: int = 2000
+    rpn_post_nms_top_n_test: int = 1000
+    rpn_nms_thresh: float = 0.7
+    rpn_score_thresh: float = 0.0
+    rpn_min_size: float = 1e-3
+    """Proposals with a shorter side are dropped: torchvision's 0.001 px catches empty ones only, the paper has 16."""
+    rpn_drop_small_first: bool = False
+    """The paper's order: small proposals go before the best are picked, not after."""
+
+    box_fg_iou_thresh: float = 0.5
+    box_bg_iou_thresh: float = 0.5
+    box_batch_size_per_image: int = 512
+    box_positive_fraction: float = 0.25
+    bbox_reg_weights: Sequence[float] = (10.0, 10.0, 5.0, 5.0)
+    box_smooth_l1_beta: float = 1 / 9
+    box_score_thresh: float = 0.05
+    box_nms_thresh: float = 0.5
+    box_detections_per_img: int = 100
+
+    log_scale_limit: float = math.log(1000 / 16)
+    """See `boxes.LOG_SCALE_LIMIT`; infinity believes every delta, as the paper's code does."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name.endswith(("_thresh", "_fraction")) and not 0 <= value <= 1:
+                raise ValueError(f"{field.name} must lie in [0, 1], got {value}")
+            if field.name.endswith(("_per_image", "_per_img", "_train", "_test", "_divisible")) and value < 1:
+                raise ValueError(f"{field.name} must be at least 1, got {value}")
+        for stage in ("rpn", "box"):
+            low, high = getattr(self, f"{stage}_bg_iou_thresh"), getattr(self, f"{stage}_fg_iou_thresh")
+            if low > high:
+                raise ValueError(f"{stage}_bg_iou_thresh {low} is above {stage}_fg_iou_thresh {high}")
+        if self.rpn_n_reg not in ("samples", "locations"):
+            raise ValueError(f"rpn_n_reg is 'samples' or 'locations', got {self.rpn_n_reg!r}")
+        if min(self.min_sizes) < 1 or self.max_size < max(self.min_sizes):
+            raise ValueError(f"1 <= min_size <= max_size is needed, got {self.min_size} and {self.max_size}")
+
+    @property
+    def min_sizes(self) -> Sequence[int]:
+        """`min_size` as a sequence."""
+        return self.min_size if isinstance(self.min_size, Sequence) else (self.min_size,)
+
+
+PAPER_OPTIONS = {
+    "min_size": 600,
+    "max_size": 1000,
+    "rpn_drop_cross_boundary": True,
+    "rpn_n_reg": "locations",
+    "rpn_loss_balance": 10.0,
+    "rpn_pre_nms_top_n_train": 12000,
+    "rpn_pre_nms_top_n_test": 6000,
+    "rpn_post_nms_top_n_train": 2000,
+    "rpn_post_nms_top_n_test": 300,
+    "rpn_min_size": 16.0,
+    "rpn_drop_small_first": True,
+    "box_batch_size_per_image": 128,
+    "box_smooth_l1_beta": 1.0,
+    "box_nms_thresh": 0.3,
+    "log_scale_limit": math.inf,
+}

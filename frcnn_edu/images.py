@@ -1,0 +1,152 @@
+"""Images at the door: checked, normalised, resized, and padded into one batch.
+
+The detector wants a list of float (3, H, W) images in [0, 1], each of its own size. All are normalised with ImageNet's
+mean and spread, resized until the shorter side is `min_size` (the longer at most `max_size`), and padded with zeros
+to a common size. Boxes move along, and detections move back. Parity: torchvision's ``GeneralizedRCNNTransform``.
+
+What a caller hands in is looked at here once, values included; what the network makes of it is trusted inside.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from frcnn_edu.boxes import check_boxes
+from frcnn_edu.config import Config
+
+RANGE_SLACK = 0.1
+"""How far a value may leave [0, 1]: sharp resampling overshoots, values of 0 to 255 do so by far more."""
+
+BORDER_SLACK = 1.0
+"""How many pixels a ground-truth box may reach over the border: annotations that count from 1 do by one."""
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """B images, resized, normalised and padded."""
+
+    tensors: Tensor
+    """(B, 3, H, W) float."""
+    sizes: list[tuple[int, int]]
+    """(height, width) of every image inside the padding."""
+    original_sizes: list[tuple[int, int]]
+    """(height, width) as it was handed in."""
+
+    @property
+    def padded_size(self) -> tuple[int, int]:
+        """(H, W) of the batch."""
+        height, width = self.tensors.shape[-2:]
+        return height, width
+
+    def to_original(self, boxes: Tensor, image: int) -> Tensor:
+        """Boxes on the resized image number `image`, in pixels of the one that was handed in: (N, 4) -> (N, 4)."""
+        return resize_boxes(boxes, self.sizes[image], self.original_sizes[image])
+
+
+def batch_images(images: Sequence[Tensor], config: Config, training: bool = False) -> ImageBatch:
+    """Normalise, resize and pad images, each (3, H, W) float in [0, 1], into one batch."""
+    resized = [_resize(_normalize(image, config), config, training) for image in images]
+    height, width = (_round_up(max(image.shape[side] for image in resized), config.size_divisible) for side in (1, 2))
+    padded = [F.pad(image, (0, width - image.shape[2], 0, height - image.shape[1])) for image in resized]
+    return ImageBatch(torch.stack(padded), [_size(image) for image in resized], [_size(image) for image in images])
+
+
+def resize_boxes(boxes: Tensor, old_size: tuple[int, int], new_size: tuple[int, int]) -> Tensor:
+    """Boxes on an image of `old_size`, moved to where they lie at `new_size`, each (height, width)."""
+    scale_y, scale_x = (new / old for new, old in zip(new_size, old_size, strict=True))
+    return boxes * boxes.new_tensor((scale_x, scale_y, scale_x, scale_y))
+
+
+def check_images(images: Sequence[Tensor], device: torch.device) -> list[Tensor]:
+    """The images as a list, if each is a float (3, H, W) tensor in [0, 1] on `device`; else TypeError or ValueError."""
+    if isinstance(images, Tensor) and images.ndim == 3:
+        raise ValueError("images must be a list of (3, H, W) tensors; for a single one pass [image]")
+    images = list(images)
+    if not images:
+        raise ValueError("images is empty: pass at least one")
+    for index, image in enumerate(images):
+        _check_image(image, f"images[{index}]", device)
+    return images
+
+
+def check_targets(targets: Sequence[dict[str, Tensor]] | None, images: Sequence[Tensor], num_classes: int) -> None:
+    """Return if every image has a target whose boxes lie on it and whose labels are classes; else raise an error.
+
+    A target is ``{"boxes": (N, 4) float, "labels": (N,) int64 in 1 .. num_classes - 1}``; N may be 0.
+    """
+    if targets is None:
+        raise ValueError("training needs targets: one dict of boxes and labels for each image")
+    if len(targets) != len(images):
+        raise ValueError(f"one target per image is needed, got {len(targets)} for {len(images)} images")
+    for index, (target, image) in enumerate(zip(targets, images, strict=True)):
+        if not isinstance(target, dict) or not {"boxes", "labels"} <= set(target):
+            found = sorted(target) if isinstance(target, dict) else type(target).__name__
+            raise ValueError(f'targets[{index}] must be a dict with "boxes" and "labels", got {found}')
+        _check_target_boxes(target["boxes"], f"targets[{index}]['boxes']", image)
+        _check_labels(target["labels"], f"targets[{index}]['labels']", len(target["boxes"]), num_classes)
+
+
+def _check_image(image: Tensor, name: str, device: torch.device) -> None:
+    if not isinstance(image, Tensor):
+        raise TypeError(f"{name} must be a (3, H, W) tensor, got {type(image).__name__}; see to_tensor of torchvision")
+    if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape:
+        raise ValueError(f"{name} must be (3, H, W), colours first, got {tuple(image.shape)}")
+    if not image.is_floating_point():
+        raise TypeError(f"{name} must be floats in [0, 1], got {image.dtype}; divide by 255")
+    if image.device != device:
+        raise ValueError(f"{name} is on {image.device}, the model on {device}; move one with .to(device)")
+    low, high = (value.item() for value in image.detach().aminmax())
+    if not (low >= -RANGE_SLACK and high <= 1 + RANGE_SLACK):
+        raise ValueError(
+            f"{name} must hold values in [0, 1], got {low:g} to {high:g}; divide 0-255 by 255, "
+            "and leave normalisation to the model"
+        )
+
+
+def _check_target_boxes(boxes: Tensor, name: str, image: Tensor) -> None:
+    check_boxes(boxes.detach().cpu() if isinstance(boxes, Tensor) else boxes, name, with_area=True)
+    height, width = _size(image)
+    beyond = (boxes < -BORDER_SLACK) | (boxes > boxes.new_tensor((width, height, width, height)) + BORDER_SLACK)
+    if beyond.any():
+        row = int(beyond.any(dim=1).nonzero()[0])
+        raise ValueError(
+            f"{name}[{row}] = {tuple(boxes[row].tolist())} reaches out of its image, {width} wide and {height} high; "
+            "clip it with clip_boxes, or see whether it is x, y, width, height"
+        )
+
+
+def _check_labels(labels: Tensor, name: str, count: int, num_classes: int) -> None:
+    if not isinstance(labels, Tensor) or labels.dtype != torch.int64 or labels.shape != (count,):
+        found = f"{labels.dtype} {tuple(labels.shape)}" if isinstance(labels, Tensor) else type(labels).__name__
+        raise ValueError(f"{name} must be an int64 tensor ({count},), a class for each box; got {found}")
+    if count and not (labels.min() >= 1 and labels.max() < num_classes):
+        raise ValueError(
+            f"{name} must lie in 1 .. {num_classes - 1} (0 is background, num_classes counts it), "
+            f"got {int(labels.min())} .. {int(labels.max())}"
+        )
+
+
+def _normalize(image: Tensor, config: Config) -> Tensor:
+    mean, std = image.new_tensor(config.image_mean), image.new_tensor(config.image_std)  # (3,), (3,)
+    return (image - mean[:, None, None]) / std[:, None, None]
+
+
+def _resize(image: Tensor, config: Config, training: bool) -> Tensor:
+    sizes = config.min_sizes
+    shorter = sizes[int(torch.randint(len(sizes), ()))] if training else sizes[-1]
+    scale = min(shorter / min(_size(image)), config.max_size / max(_size(image)))
+    if scale == 1:
+        return image
+    return F.interpolate(image[None], scale_factor=scale, mode="bilinear", recompute_scale_factor=True)[0]
+
+
+def _size(image: Tensor) -> tuple[int, int]:
+    height, width = image.shape[-2:]
+    return height, width
+
+
+def _round_up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple

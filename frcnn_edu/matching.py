@@ -1,0 +1,110 @@
+"""Matching and sampling: which boxes are examples of what, and which of those a training step looks at.
+
+An anchor is positive where it overlaps an object by 0.7 or more, or overlaps some object better than any other
+anchor does; negative where it overlaps every object by less than 0.3; ignored between (Faster R-CNN, section 3.1.2).
+Of some 20 000 anchors a step takes 256, half of them positive if there are as many (section 3.1.3).
+
+Where it differs from torchvision: the best-anchor rule holds only where anchor and object overlap at all. An object
+that no anchor touches has a best IoU of 0, every other anchor equals it, and thousands would turn positive.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+POSITIVE, NEGATIVE, IGNORED = 1, 0, -1
+
+
+@dataclass(frozen=True)
+class Matches:
+    """What matching says of each of A boxes, anchors or proposals."""
+
+    labels: Tensor
+    """(A,) int64: 1 positive, 0 negative, -1 ignored."""
+    gt_index: Tensor
+    """(A,) int64: the ground-truth box of highest IoU, whatever the label; 0 where there is no ground truth."""
+    iou: Tensor
+    """(A,): that IoU."""
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """Labels boxes by their IoU with the ground truth; ``allow_low_quality_matches`` is the best-anchor rule.
+
+    Raises ValueError unless 0 <= low_threshold <= high_threshold <= 1.
+    """
+
+    high_threshold: float = 0.7
+    low_threshold: float = 0.3
+    allow_low_quality_matches: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.low_threshold <= self.high_threshold <= 1:
+            raise ValueError(f"0 <= low_threshold <= high_threshold <= 1 is needed, got {self}")
+
+    def __call__(self, iou: Tensor) -> Matches:
+        """Match A boxes, given their IoU with G ground-truth boxes, (A, G); without any, all are negative."""
+        if iou.ndim != 2:
+            raise ValueError(f"iou must be (A, G), a row per box and a column per ground truth, got {tuple(iou.shape)}")
+        if iou.shape[1] == 0:
+            nothing = torch.zeros(len(iou), dtype=torch.int64, device=iou.device)
+            return Matches(nothing, nothing, iou.new_zeros(len(iou)))
+        best_iou, gt_index = iou.max(dim=1)  # (A,), (A,)
+        labels = torch.full_like(gt_index, IGNORED)  # (A,)
+        labels = labels.masked_fill(best_iou < self.low_threshold, NEGATIVE)
+        labels = labels.masked_fill(best_iou >= self.high_threshold, POSITIVE)
+        if self.allow_low_quality_matches and len(iou):
+            labels = labels.masked_fill(best_anchors(iou), POSITIVE)
+        return Matches(labels, gt_index, best_iou)
+
+
+def best_anchors(iou: Tensor) -> Tensor:
+    """Which boxes overlap some ground truth as well as any box does, ties included: (A, G) -> (A,) bool.
+
+    A ground truth that nothing overlaps has no best box. Source: section 3.1.2, rule (i).
+    """
+    best = iou.amax(dim=0)  # (G,)
+    return ((iou == best) & (iou > 0)).any(dim=1)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The boxes of one image that a training step looks at, as indices."""
+
+    positive: Tensor
+    """(P,) int64."""
+    negative: Tensor
+    """(N,) int64."""
+
+    @property
+    def indices(self) -> Tensor:
+        """Positives, then negatives: (P + N,)."""
+        return torch.cat((self.positive, self.negative))
+
+
+@dataclass(frozen=True)
+class BalancedSampler:
+    """Draws at most `batch_size` boxes at random, at most `positive_fraction` of them positive, the rest negative.
+
+    Raises ValueError for a batch below 1 or a fraction outside [0, 1]. Source: section 3.1.3.
+    """
+
+    batch_size: int = 256
+    positive_fraction: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or not 0 <= self.positive_fraction <= 1:
+            raise ValueError(f"batch_size >= 1 and positive_fraction in [0, 1] are needed, got {self}")
+
+    def __call__(self, labels: Tensor, generator: torch.Generator | None = None) -> Sample:
+        """Sample from `labels`, (A,): above 0 positive, 0 negative, below 0 never drawn."""
+        positive, negative = (labels > 0).nonzero().squeeze(1), (labels == 0).nonzero().squeeze(1)
+        positive = _draw(positive, int(self.batch_size * self.positive_fraction), generator)
+        return Sample(positive, _draw(negative, self.batch_size - len(positive), generator))
+
+
+def _draw(indices: Tensor, count: int, generator: torch.Generator | None) -> Tensor:
+    if len(indices) <= count:
+        return indices
+    return indices[torch.randperm(len(indices), device=indices.device, generator=generator)[:count]]

@@ -1,0 +1,184 @@
+"""The second stage: what is in each proposal, and where exactly?
+
+RoI pooling cuts the same small grid of features out for every proposal, two fully connected layers read it, and two
+siblings answer: K class logits, and four deltas for each class (Fast R-CNN, section 2). In training 512 proposals an
+image are asked, a quarter of them on objects; the ground-truth boxes are proposals too. In inference every
+answer above the score threshold is moved by its class's deltas, clipped, and thinned out by NMS class by class.
+
+Where it differs from torchvision: only the answers above the threshold are decoded, not all K for every proposal.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from frcnn_edu.boxes import batched_nms, box_iou, clip_boxes, decode_boxes, encode_boxes, nms_suppressors
+from frcnn_edu.config import Config
+from frcnn_edu.images import ImageBatch
+from frcnn_edu.losses import FastRCNNLoss, fast_rcnn_loss
+from frcnn_edu.matching import BalancedSampler, Matcher, Matches
+
+SMALLEST_DETECTION = 1e-2
+"""Pixels on the resized image; torchvision's."""
+
+
+class TwoMLPHead(nn.Module):
+    """Two fully connected layers over pooled features. Source: Fast R-CNN, figure 1."""
+
+    def __init__(self, in_channels: int, representation_size: int) -> None:
+        super().__init__()
+        self.fc6 = nn.Linear(in_channels, representation_size)
+        self.fc7 = nn.Linear(representation_size, representation_size)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """(R, C, P, P) -> (R, D)."""
+        return self.fc7(self.fc6(pooled.flatten(1)).relu()).relu()
+
+
+class FastRCNNPredictor(nn.Module):
+    """Two siblings: a score for each of K classes, the background at 0, and four deltas for each."""
+
+    def __init__(self, in_channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.cls_score = nn.Linear(in_channels, num_classes)
+        self.bbox_pred = nn.Linear(in_channels, 4 * num_classes)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """(R, D) -> logits (R, K) and deltas (R, 4K)."""
+        return self.cls_score(features), self.bbox_pred(features)
+
+
+@dataclass(frozen=True)
+class RoISample:
+    """The proposals of one image that a training step looks at, and what they should answer."""
+
+    matches: Matches
+    """Of all proposals, the ground-truth boxes appended."""
+    sampled: Tensor
+    """(S,) int64 into those: positives first."""
+    boxes: Tensor
+    """(S, 4) on the resized image."""
+    labels: Tensor
+    """(S,) int64: classes, 0 for background."""
+    deltas: Tensor
+    """(S, 4), times `bbox_reg_weights`; 0 for background."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """One image's answers above the score threshold, D of them, and what became of each."""
+
+    proposal_index: Tensor
+    """(D,) int64: the proposal that answered."""
+    labels: Tensor
+    """(D,) int64 in 1 .. K - 1."""
+    scores: Tensor
+    """(D,) in [0, 1]: the class's softmax."""
+    decoded: Tensor
+    """(D, 4): the proposal, moved by the class's deltas."""
+    clipped: Tensor
+    """(D, 4): cut off at the image's border."""
+    kept: Tensor
+    """(N,) int64 into the answers: the detections, best first."""
+    suppressed_by: Tensor | None = None
+    """(D,) int64, in a trace: the answer that suppressed this one, or -1."""
+
+
+@dataclass(frozen=True)
+class RoIPass:
+    """Everything that one pass through the second stage made, for R regions of B images, image after image."""
+
+    rois: list[Tensor]
+    """(R_i, 4) for each image, on the resized image."""
+    pooled: Tensor
+    """(R, C, P, P)."""
+    class_logits: Tensor
+    """(R, K)."""
+    box_deltas: Tensor
+    """(R, K, 4)."""
+    candidates: list[Candidates] | None = None
+    """In inference: one for each image."""
+    samples: list[RoISample] | None = None
+    """In training: one for each image; `rois` are their boxes."""
+    loss: FastRCNNLoss | None = None
+    """In training; its terms follow the regions."""
+
+
+class RoIHeads(nn.Module):
+    """Pooling, head, predictor and rules in one: proposals in, detections out, or the loss."""
+
+    def __init__(self, box_roi_pool: nn.Module, box_head: nn.Module, box_predictor: nn.Module, config: Config) -> None:
+        super().__init__()
+        self.box_roi_pool, self.box_head, self.box_predictor = box_roi_pool, box_head, box_predictor
+        self.config = config
+        self.matcher = Matcher(config.box_fg_iou_thresh, config.box_bg_iou_thresh, allow_low_quality_matches=False)
+        self.sampler = BalancedSampler(config.box_batch_size_per_image, config.box_positive_fraction)
+
+    def forward(
+        self, batch: ImageBatch, features: Mapping[str, Tensor], proposals: Sequence[Tensor], detail: bool = False
+    ) -> RoIPass:
+        """Inference over all proposals, (P, 4) for each image; `detail` adds who suppressed whom."""
+        pooled, logits, deltas = self.answer(batch, features, proposals)
+        counts = [len(boxes) for boxes in proposals]
+        answers = zip(logits.detach().split(counts), deltas.detach().split(counts), proposals, batch.sizes, strict=True)
+        candidates = [self.detect(*answer, detail) for answer in answers]
+        return RoIPass(list(proposals), pooled, logits, deltas, candidates)
+
+    def train_on(
+        self,
+        batch: ImageBatch,
+        features: Mapping[str, Tensor],
+        proposals: Sequence[Tensor],
+        targets: Sequence[dict[str, Tensor]],
+    ) -> RoIPass:
+        """The training pass over a sample of the proposals; `targets` lie on the resized images."""
+        samples = [self.sample(boxes, target) for boxes, target in zip(proposals, targets, strict=True)]
+        rois = [sample.boxes for sample in samples]
+        pooled, logits, deltas = self.answer(batch, features, rois)
+        labels = torch.cat([sample.labels for sample in samples])
+        target_deltas = torch.cat([sample.deltas for sample in samples])
+        loss = fast_rcnn_loss(logits, deltas, labels, target_deltas, self.config.box_smooth_l1_beta)
+        return RoIPass(rois, pooled, logits, deltas, samples=samples, loss=loss)
+
+    def answer(
+        self, batch: ImageBatch, features: Mapping[str, Tensor], rois: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Pooled features (R, C, P, P), class logits (R, K) and deltas (R, K, 4) of all regions."""
+        pooled = self.box_roi_pool(features, list(rois), batch.sizes)
+        logits, deltas = self.box_predictor(self.box_head(pooled))
+        return pooled, logits, deltas.unflatten(1, (-1, 4))
+
+    @torch.no_grad()
+    def sample(self, proposals: Tensor, target: dict[str, Tensor]) -> RoISample:
+        """Match one image's proposals (P, 4), ground truth appended, and draw the sample. Source: section 2.3."""
+        gt_boxes, gt_labels = target["boxes"].to(proposals.dtype), target["labels"]
+        boxes = torch.cat((proposals, gt_boxes))  # (P + G, 4)
+        matches = self.matcher(box_iou(boxes, gt_boxes))
+        sample = self.sampler(matches.labels)
+        labels = torch.zeros_like(sample.indices)  # (S,)
+        deltas = boxes.new_zeros(len(sample.indices), 4)  # (S, 4)
+        if len(sample.positive):
+            matched = matches.gt_index[sample.positive]  # (F,)
+            labels[: len(matched)] = gt_labels[matched]
+            weights = self.config.bbox_reg_weights
+            deltas[: len(matched)] = encode_boxes(gt_boxes[matched], boxes[sample.positive], weights)
+        return RoISample(matches, sample.indices, boxes[sample.indices], labels, deltas)
+
+    def detect(
+        self, logits: Tensor, deltas: Tensor, proposals: Tensor, image_size: tuple[int, int], detail: bool = False
+    ) -> Candidates:
+        """The answers of one image's proposals, from logits (P, K) and deltas (P, K, 4), thinned out to detections."""
+        config = self.config
+        probabilities = logits.float().softmax(dim=-1)[:, 1:]  # (P, K - 1): all but the background
+        index, label = (probabilities > config.box_score_thresh).nonzero().unbind(1)  # (D,), (D,)
+        scores, labels = probabilities[index, label], label + 1  # (D,), (D,)
+        own_deltas = deltas[index, labels]  # (D, 4)
+        decoded = decode_boxes(own_deltas, proposals[index], config.bbox_reg_weights, config.log_scale_limit)
+        clipped = clip_boxes(decoded, image_size)  # (D, 4)
+        valid = (clipped[:, 2:] - clipped[:, :2] >= SMALLEST_DETECTION).all(dim=1)  # (D,)
+        rows, threshold = valid.nonzero().squeeze(1), config.box_nms_thresh
+        kept = rows[batched_nms(clipped[rows], scores[rows], labels[rows], threshold, config.box_detections_per_img)]
+        suppressed_by = nms_suppressors(clipped, kept, labels, threshold).where(valid, -1) if detail else None
+        return Candidates(index, labels, scores, decoded, clipped, kept, suppressed_by)
