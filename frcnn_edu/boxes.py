@@ -7,6 +7,9 @@ deltas that a network can regress (Faster R-CNN, section 3.1.2, equation 2).
 Where it differs from the paper's code: coordinates are continuous, so a width is ``x2 - x1`` and not that plus 1.
 Where it differs from torchvision: the IoU of two boxes without area is 0 and not NaN, and boxes that cannot be
 boxes are refused by name. Values are looked at on the CPU only: on a GPU a look would mean waiting for it.
+
+Non-maximum suppression (section 3.3) is the one loop here that cannot be avoided, so it takes few, large steps; the
+textbook's seven lines, which step from box to box, stand in the tests and in lesson 05, and it equals them.
 """
 
 import math
@@ -20,6 +23,9 @@ UNIT_WEIGHTS = (1.0, 1.0, 1.0, 1.0)
 LOG_SCALE_LIMIT = math.log(1000 / 16)
 """Largest dw or dh that `decode_boxes` believes: a 16-px anchor may grow to 1000 px. Without it one wild output
 of an untrained network is exp(10) times its anchor."""
+
+NMS_BLOCK = 128
+"""About how many boxes of a group `nms` compares with each other in one step."""
 
 
 def box_area(boxes: Tensor) -> Tensor:
@@ -91,8 +97,8 @@ def encode_boxes(gt_boxes: Tensor, anchors: Tensor, weights: Sequence[float] = U
             f"encode_boxes pairs gt_boxes and anchors row by row, got {len(gt_boxes)} and {len(anchors)} rows; "
             "index the ground truth with each anchor's match first"
         )
-    gx, gy, gw, gh = _center_size(_full_precision(gt_boxes))
-    ax, ay, aw, ah = _center_size(_full_precision(anchors))
+    gx, gy, gw, gh = _center_size(full_precision(gt_boxes))
+    ax, ay, aw, ah = _center_size(full_precision(anchors))
     wx, wy, ww, wh = weights
     dx, dy = wx * (gx - ax) / aw, wy * (gy - ay) / ah  # (N,) each
     dw, dh = ww * torch.log(gw / aw), wh * torch.log(gh / ah)  # (N,) each
@@ -109,7 +115,7 @@ def decode_boxes(
     """
     check_boxes(anchors, "anchors")
     _check_deltas(deltas, anchors)
-    deltas, anchors = _full_precision(deltas), _full_precision(anchors)
+    deltas, anchors = full_precision(deltas), full_precision(anchors)
     if deltas.ndim == 3:
         anchors = anchors.unsqueeze(1)  # (N, 1, 4)
     ax, ay, aw, ah = _center_size(anchors)
@@ -119,6 +125,54 @@ def decode_boxes(
     half_w = 0.5 * aw * torch.exp((dw / ww).clamp(max=log_scale_limit))
     half_h = 0.5 * ah * torch.exp((dh / wh).clamp(max=log_scale_limit))
     return _from_planes(cx - half_w, cy - half_h, cx + half_w, cy + half_h)  # (N, 4) or (N, K, 4)
+
+
+def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, limit: int | None = None) -> Tensor:
+    """Indices of the boxes that non-maximum suppression keeps, best first: (N, 4), (N,) -> (K,) int64.
+
+    From the best score down, a box is kept unless its IoU with a box kept before is above `iou_threshold`; of equal
+    scores the earlier box goes first. With `limit` the search ends at the best `limit` boxes.
+    Raises TypeError or ValueError where the arguments are no boxes with one score each on one device, a score is NaN,
+    `iou_threshold` is outside [0, 1] or `limit` negative. Source: section 3.3.
+    """
+    check_boxes(boxes)
+    one_group = torch.zeros(len(boxes), dtype=torch.int64, device=boxes.device)
+    return batched_nms(boxes, scores, one_group, iou_threshold, limit)
+
+
+def batched_nms(
+    boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: float, limit: int | None = None
+) -> Tensor:
+    """`nms` within each group (a class, an image, a level) on its own: (N, 4), (N,), (N,) -> (K,) int64.
+
+    What the groups keep comes back together, best first, and at most `limit` of it.
+    Raises as `nms` does, and TypeError where `groups` are not integers.
+    """
+    _check_nms(boxes, scores, groups, iou_threshold, limit)
+    order = scores.detach().argsort(descending=True, stable=True)  # (N,) best first
+    by_group = order[groups[order].argsort(stable=True)]  # (N,) group by group, best first in each
+    sizes = groups[by_group].unique_consecutive(return_counts=True)[1]  # (G,)
+    kept = by_group[_kept_rows(boxes.detach()[by_group], sizes, iou_threshold, limit)]  # (K,)
+    is_kept = torch.zeros_like(order, dtype=torch.bool).index_fill(0, kept, True)  # (N,)
+    return order[is_kept[order]][:limit]
+
+
+def nms_suppressors(boxes: Tensor, keep: Tensor, iou_threshold: float, groups: Tensor | None = None) -> Tensor:
+    """For every box the kept box that suppressed it, or -1 where none did: (N, 4), (K,) -> (N,) int64.
+
+    `keep` is what `nms` returned, or `batched_nms` with these `groups`. Nothing suppressed the kept ones themselves
+    and those that only a `limit` left out. It is a second pass over the boxes, for whoever wants to show it.
+    """
+    boxes, none = boxes.detach(), keep.new_full((1,), -1)
+    above = _largest_not_above(iou_threshold, boxes.dtype)
+    suppressors = [none[:0]]
+    for rows in torch.arange(len(boxes), device=boxes.device).split(NMS_BLOCK):
+        overlaps = (pairwise_iou(boxes[keep], boxes[rows]) > above) & (keep[:, None] != rows)  # (K, B)
+        if groups is not None:
+            overlaps &= groups[keep, None] == groups[rows]
+        overlaps = torch.cat((overlaps, overlaps.new_ones(1, len(rows))))  # (K + 1, B) the last is none, and true
+        suppressors.append(torch.cat((keep, none))[overlaps.int().argmax(dim=0)])  # (B,) the best that overlaps
+    return torch.cat(suppressors)
 
 
 def check_boxes(boxes: Tensor, name: str = "boxes", with_area: bool = False) -> None:
@@ -148,9 +202,66 @@ def check_same_device(**tensors: Tensor) -> None:
         raise ValueError(f"tensors lie on different devices: {places}; move them together with .to(device)")
 
 
+def _kept_rows(boxes: Tensor, sizes: Tensor, iou_threshold: float, limit: int | None) -> Tensor:
+    """Rows that NMS keeps, of boxes that lie group by group and best first in each: (N, 4), (G,) -> (K,).
+
+    All groups step together. A step looks at the next few boxes of every group, drops those that a kept box
+    suppresses, and settles the rest among themselves. The fewer boxes are kept, the more a step looks at: the plane
+    of kept by looked-at boxes stays at NMS_BLOCK times as many numbers as there are boxes, or below.
+    """
+    nobody = len(boxes)  # the row of a box without area, which overlaps none: it fills up the shorter groups
+    boxes = torch.cat((_full_precision(boxes), boxes.new_zeros(1, 4)))
+    above = _largest_not_above(iou_threshold, boxes.dtype)
+    end = sizes.cumsum(0).unsqueeze(1)  # (G, 1) one row after each group's last
+    start = end - sizes.unsqueeze(1)  # (G, 1)
+    kept, done = end[:, :0], [end.flatten()[:0]]
+    seen, step = 0, min(NMS_BLOCK, 2 * nobody // max(len(sizes), 1))
+    while len(start) > 0:
+        rows = start + torch.arange(seen, seen + step, device=start.device)  # (G, step)
+        rows = _pack(rows, rows < end, nobody)
+        rows = _pack(rows, ~(pairwise_iou(boxes[kept], boxes[rows]) > above).any(dim=1), nobody)
+        rows = _pack(rows, _settle(pairwise_iou(boxes[rows], boxes[rows]) > above), nobody)
+        kept = torch.cat((kept, rows), dim=1)  # (G, K)
+        seen = seen + step
+        step = min(NMS_BLOCK * seen // kept.shape[1], seen)
+        open_ = (start + seen < end).squeeze(1)
+        if limit is not None:
+            open_ &= (kept < nobody).sum(dim=1) < limit
+        done.append(kept[~open_].flatten())
+        start, end, kept = start[open_], end[open_], kept[open_]
+    done = torch.cat(done)
+    return done[done < nobody]
+
+
+def _pack(rows: Tensor, stays: Tensor, nobody: int) -> Tensor:
+    """Each line's rows that stay, in order, filled up with `nobody` to the longest line: (G, B) -> (G, B')."""
+    rows = rows.masked_fill(~stays, nobody).sort(dim=1).values
+    return rows[:, (rows < nobody).any(dim=0)]
+
+
+def _settle(overlaps: Tensor) -> Tensor:
+    """Which of a block's boxes stand, best first, if each that stands fells those it overlaps: (G, B, B) -> (G, B).
+
+    The best box stands for certain, and each round settles at least one more for good: usually there are few rounds.
+    """
+    fells = overlaps.triu(diagonal=1).float()  # (G, B, B) row fells column
+    stands = fells.new_ones(fells.shape[:2])
+    while True:
+        settled = stands
+        stands = ((settled.unsqueeze(1) @ fells).squeeze(1) == 0).float()  # (G, B)
+        if torch.equal(stands, settled):
+            return stands.bool()
+
+
+def _largest_not_above(value: float, dtype: torch.dtype) -> float:
+    """The largest number of `dtype` that is not above `value`: "IoU > 0.3" then means the same in every precision."""
+    rounded = torch.tensor(value, dtype=dtype)
+    return (rounded if rounded.item() <= value else rounded.nextafter(rounded.new_tensor(-1.0))).item()
+
+
 def _planes(boxes: Tensor) -> tuple[Tensor, ...]:
     """The four coordinates, each on its own and contiguous: (..., 4) -> 4 x (...)."""
-    return _full_precision(boxes).movedim(-1, 0).contiguous().unbind(0)
+    return full_precision(boxes).movedim(-1, 0).contiguous().unbind(0)
 
 
 def _from_planes(*planes: Tensor) -> Tensor:
@@ -164,7 +275,7 @@ def _center_size(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return x1 + 0.5 * width, y1 + 0.5 * height, width, height
 
 
-def _full_precision(values: Tensor) -> Tensor:
+def full_precision(values: Tensor) -> Tensor:
     """Half-precision values as float32: in float16 a box of 256 x 256 has an infinite area."""
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
@@ -180,6 +291,22 @@ def _check_deltas(deltas: Tensor, anchors: Tensor) -> None:
     check_same_device(deltas=deltas, anchors=anchors)
     if deltas.device.type == "cpu" and not math.isfinite(deltas.detach().sum()):
         raise ValueError("deltas hold NaN or infinity; if a network made them, its training has diverged")
+
+
+def _check_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: float, limit: int | None) -> None:
+    check_boxes(boxes)
+    for name, values in (("scores", scores), ("groups", groups)):
+        if values.shape != boxes.shape[:1]:
+            raise ValueError(f"{name} must hold one number per box, ({len(boxes)},), got {tuple(values.shape)}")
+    if groups.is_floating_point() or groups.is_complex():
+        raise TypeError(f"groups must be integers, got {groups.dtype}")
+    check_same_device(boxes=boxes, scores=scores, groups=groups)
+    if not 0 <= iou_threshold <= 1:
+        raise ValueError(f"iou_threshold must lie in [0, 1], as IoU does, got {iou_threshold}")
+    if limit is not None and limit < 0:
+        raise ValueError(f"limit must be None or a count, got {limit}")
+    if scores.device.type == "cpu" and scores.isnan().any():
+        raise ValueError(f"scores[{_first(scores.isnan())}] is NaN, and has no place in an order")
 
 
 def _what_is_wrong(boxes: Tensor, name: str) -> str:

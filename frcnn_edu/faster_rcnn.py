@@ -13,7 +13,6 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
 import torchvision
 from torch import Tensor, nn
 from torchvision.ops import FrozenBatchNorm2d
@@ -155,8 +154,8 @@ class FasterRCNN(nn.Module):
         ours, theirs = self.state_dict().get(CLASS_WEIGHT), state_dict.get(CLASS_WEIGHT)
         if ours is not None and theirs is not None and len(ours) != len(theirs):
             raise ValueError(
-                f"these weights are for {len(theirs)} classes and the model has {len(ours)}, background included: build "
-                f"it with num_classes={len(theirs)}, or drop the keys of roi_heads.box_predictor and use strict=False"
+                f"these weights are for {len(theirs)} classes and the model has {len(ours)}, background included: "
+                f"build it with num_classes={len(theirs)}, or drop the keys of roi_heads.box_predictor and use strict=False"
             )
         return super().load_state_dict(state_dict, *args, **kwargs)
 
