@@ -50,7 +50,7 @@ clean:  ## remove .venv and everything that tools have left
 
 # A stamp is written when its step has succeeded, so an install that was cut short is taken up again by the next call.
 # The first holds the path of the checkout: in a copy, or after a move, the environment is laid anew.
-ifneq ($(shell cat $(VENV)/.made 2>/dev/null && $(PY) -c pass 2>&1),$(CURDIR))
+ifneq "$(shell cat $(VENV)/.made 2>/dev/null && $(PY) -c pass 2>&1)" "$(CURDIR)"
 .PHONY: $(VENV)/.made
 endif
 

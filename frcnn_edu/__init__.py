@@ -1,8 +1,11 @@
 """Faster R-CNN from scratch, small enough to read in an evening.
 
-Read the modules in the order in which an image travels: `boxes`, `anchors`, `matching`, `losses`, `roi_pool`, `rpn`,
-`roi_heads`, `backbones`, `faster_rcnn`. Drawings live in `frcnn_edu.viz`, explorers in `frcnn_edu.widgets`, photographs
-and other data in `frcnn_edu.datasets`; none of those is loaded before it is asked for.
+Read the modules in the order in which an image travels; each imports only from those before it:
+`config`, `boxes`, `images`, `anchors`, `matching`, `losses`, `roi_pool`, `rpn`, `roi_heads`, `backbones`,
+`faster_rcnn`, `datasets`, `metrics`, `training`.
+
+Around them stand the drawings in `viz`, the explorers in `widgets`, what the learner writes in `exercises`, and the
+command line in `__main__`. Nothing is loaded before it is asked for.
 """
 
 __version__ = "0.1.0"

@@ -1,0 +1,218 @@
+"""The house rules: what holds of the repository as a whole, whoever adds to it next."""
+
+import ast
+import json
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+import frcnn_edu
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "frcnn_edu"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+READING_ORDER = re.findall(r"`(\w+)`", frcnn_edu.__doc__)
+ON_REQUEST = {"datasets", "viz", "widgets", "exercises", "__main__"}  # may load what `import frcnn_edu` may not
+HEAVY = {"matplotlib", "ipywidgets", "anywidget", "IPython", "skimage"}
+
+NAMES_ON_CONDA_FORGE = {"torch": "pytorch", "playwright": "playwright-python"}
+LONGEST_CELL = 20  # lines; the aim is 15
+
+REGISTRY = r"\b(pypi|pythonhosted|npmjs)\.\w+|\b(deb\.debian|conda\.anaconda|download\.pytorch|proxy\.golang)\."
+MACHINE_PATH = r"(?<![\w.~+/\-}])/(work|tmp|opt|root|home|Users)/\w"
+
+
+def project_requirements() -> dict[str, SpecifierSet]:
+    """Every requirement of every extra; an extra that names another one is left out."""
+    texts = [*PROJECT["dependencies"], *(text for extra in PROJECT["optional-dependencies"].values() for text in extra)]
+    parsed = [Requirement(text) for text in texts]
+    return {one.name: one.specifier for one in parsed if one.name != PROJECT["name"]}
+
+
+def pins() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pairs = [line.split("==") for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(name): version for name, version in pairs}
+
+
+def python(*arguments: str) -> str:
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def tracked_files() -> list[Path]:
+    git = ["git", "-c", "safe.directory=*", "-C", str(ROOT), "ls-files", "-z"]
+    if not (ROOT / ".git").exists() or not shutil.which("git"):
+        pytest.skip("not a git checkout, so there is no list of what belongs to it")
+    names = subprocess.run(git, capture_output=True, check=True).stdout.decode().split("\0")
+    return [ROOT / name for name in names if name and (ROOT / name).is_file()]
+
+
+def modules() -> list[str]:
+    """Every module of the package with dots, `frcnn_edu.` left off."""
+    paths = [path.relative_to(PACKAGE).with_suffix("") for path in sorted(PACKAGE.rglob("*.py"))]
+    return [".".join(path.parts).removesuffix(".__init__") for path in paths if path.parts != ("__init__",)]
+
+
+def core_modules() -> list[str]:
+    return [f"frcnn_edu.{name}" for name in modules() if name.split(".")[0] not in ON_REQUEST]
+
+
+# What is installed
+
+
+def test_environment_yml_names_what_pyproject_names_with_the_same_bounds():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    listed = [entry for entry in environment["dependencies"] if isinstance(entry, str)]
+    conda = {one.name: one.specifier for one in map(Requirement, listed[2:])}
+    expected = {NAMES_ON_CONDA_FORGE.get(name, name): bounds for name, bounds in project_requirements().items()}
+    assert conda == expected
+    assert environment["dependencies"][-1] == {"pip": ["-e ."]}, "Binder installs the package through this line"
+    assert listed[1] == "pip"
+    assert listed[0].removeprefix("python=") in SpecifierSet(PROJECT["requires-python"])
+
+
+def test_constraints_pin_every_requirement_within_its_bounds():
+    pinned = pins()
+    for name, bounds in project_requirements().items():
+        assert canonicalize_name(name) in pinned, f"{name} has no pin; run `make constraints`"
+        assert pinned[canonicalize_name(name)] in bounds, f"{name} is pinned outside its bounds {bounds}"
+
+
+def test_pins_admit_the_oldest_python():
+    """Debian 12 has 3.11.2; a pin that wants 3.11.5 would stop its users at the first command."""
+    pinned = pins()
+    compared = 0
+    for distribution in metadata.distributions():
+        if pinned.get(canonicalize_name(distribution.name)) == distribution.version:
+            compared += 1
+            wanted = SpecifierSet(distribution.metadata["Requires-Python"] or "")
+            assert "3.11.0" in wanted, f"{distribution.name} {distribution.version} wants Python {wanted}"
+    assert compared > len(project_requirements()), "the environment was not installed with constraints.txt"
+
+
+def test_the_wheel_holds_every_file_of_the_package(tmp_path):
+    """A script beside its widget is easily left out of the wheel, and missed only by those who install it."""
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(PACKAGE, tmp_path / "frcnn_edu", ignore=shutil.ignore_patterns("__pycache__"))
+    build = "import setuptools.build_meta as meta; meta.build_wheel('.')"
+    subprocess.run([sys.executable, "-c", build], cwd=tmp_path, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    copied = {path.relative_to(tmp_path).as_posix() for path in (tmp_path / "frcnn_edu").rglob("*") if path.is_file()}
+    assert copied - set(zipfile.ZipFile(wheel).namelist()) == set()
+
+
+# How the package hangs together
+
+
+def test_every_module_has_its_place_in_the_reading_order():
+    assert {name.split(".")[0] for name in modules()} <= set(READING_ORDER), "name it in frcnn_edu/__init__.py"
+
+
+@pytest.mark.parametrize("name", modules())
+def test_a_module_imports_only_from_those_before_it(name):
+    place = READING_ORDER.index(name.split(".")[0])
+    for imported in imports_within_the_package(name):
+        assert READING_ORDER.index(imported) <= place, f"{name} imports {imported}, which comes after it"
+
+
+def imports_within_the_package(name: str) -> set[str]:
+    path = PACKAGE / name.replace(".", "/")
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    parents = ["frcnn_edu", *name.split(".")[: None if path.name == "__init__.py" else -1]]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = parents[: len(parents) - node.level + 1] if node.level else []
+            source = ".".join([*base, *([node.module] if node.module else [])])
+            found |= {f"{source}.{alias.name}" for alias in node.names}
+    inside = {full.split(".")[1] for full in found if full.startswith("frcnn_edu.")}
+    return inside & set(READING_ORDER)
+
+
+def test_the_core_loads_no_drawing_and_no_widget_library():
+    modules_loaded = f"import sys, {', '.join(['frcnn_edu', *core_modules()])}; print(*sys.modules)"
+    loaded = {name.split(".")[0] for name in python("-c", modules_loaded).split()}
+    assert loaded & HEAVY == set()
+
+
+def test_the_core_loads_about_as_fast_as_torch_and_torchvision():
+    """Medians of interleaved runs, every core module loaded: at most 1.25 times as long."""
+    timed = "from time import perf_counter as now; start = now(); import {}; print(now() - start)"
+    rivals = {"torch": "torch, torchvision", "ours": ", ".join(["frcnn_edu", *core_modules()])}
+    seconds = {rival: [] for rival in rivals}
+    for _ in range(6):
+        for rival, names in rivals.items():
+            seconds[rival].append(float(python("-c", timed.format(names))))
+    medians = {rival: statistics.median(runs[1:]) for rival, runs in seconds.items()}  # the first run reads the disk
+    assert medians["ours"] <= 1.25 * medians["torch"], medians
+
+
+# What is committed
+
+
+def test_no_file_names_a_registry_host_or_a_path_of_one_machine():
+    found = []
+    for path in tracked_files():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        hits = re.finditer(f"{REGISTRY}|{MACHINE_PATH}", text)
+        found += [f"{path.relative_to(ROOT)}: {text[max(hit.start() - 30, 0) : hit.end() + 30]!r}" for hit in hits]
+    assert not found, "\n".join(found)
+
+
+def test_links_of_the_readme_lead_somewhere():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    targets = re.findall(r"\]\(([^)#]+)[^)]*\)|src=\"([^\"]+)\"", text)
+    local = [link or image for link, image in targets if "://" not in (link or image)]
+    assert local, "the README links to nothing in the repository"
+    assert [target for target in local if not (ROOT / target).exists()] == []
+
+
+# The lessons
+
+
+@pytest.fixture(params=sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def lesson(request):
+    return json.loads(request.param.read_text(encoding="utf-8"))
+
+
+def code_cells(lesson: dict) -> list[dict]:
+    return [cell for cell in lesson["cells"] if cell["cell_type"] == "code"]
+
+
+def test_a_lesson_is_committed_as_it_ran(lesson):
+    """Executed from top to bottom, no error among the outputs, and without the widgets' state, which only bloats it."""
+    counts = [cell["execution_count"] for cell in code_cells(lesson)]
+    assert counts == list(range(1, len(counts) + 1))
+    errors = [out for cell in code_cells(lesson) for out in cell["outputs"] if out["output_type"] == "error"]
+    assert errors == []
+    assert "widgets" not in lesson["metadata"]
+
+
+def test_a_lesson_runs_on_the_kernel_that_every_environment_has(lesson):
+    assert lesson["metadata"]["kernelspec"]["name"] == "python3"
+
+
+def test_a_cell_can_be_taken_in_at_a_glance(lesson):
+    cells = ["".join(cell["source"]) for cell in code_cells(lesson)]
+    assert [cell for cell in cells if len(cell.splitlines()) > LONGEST_CELL] == []
