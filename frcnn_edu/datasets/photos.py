@@ -103,7 +103,7 @@ def load(name: str) -> Photo:
             f"{entry['width']} x {entry['height']}; install the {entry['package']} that constraints.txt names"
         )
     objects = [a for a in _annotations()["annotations"] if a["image_id"] == entry["id"]]
-    boxes = torch.tensor([a["bbox"] for a in objects]).reshape(-1, 4)  # (N, 4) x, y, width, height
+    boxes = torch.tensor([a["bbox"] for a in objects], dtype=torch.float32)  # (N, 4) x, y, width, height
     boxes = torch.cat((boxes[:, :2], boxes[:, :2] + boxes[:, 2:]), dim=1)  # (N, 4)
     labels = torch.tensor([a["category_id"] for a in objects], dtype=torch.int64)  # (N,)
     return Photo(name, image, boxes, labels, class_names(), _credit(entry))
@@ -120,13 +120,13 @@ def render(photo: Photo, zoom: int = RENDER_ZOOM) -> Tensor:
 
 def main(folder: str) -> None:
     """Write every photograph with its boxes into `folder`, as PNG, and print what lies there."""
-    from torchvision.io import write_png
+    from torchvision.transforms.functional import to_pil_image
 
     Path(folder).mkdir(parents=True, exist_ok=True)
     for name in names():
         photo = load(name)
         path = Path(folder) / f"{name}.png"
-        write_png(render(photo), str(path))
+        to_pil_image(render(photo)).save(path)
         print(f"{path}: {len(photo.boxes)} boxes. {photo.credit}")
 
 
