@@ -163,7 +163,7 @@ def nms_suppressors(boxes: Tensor, keep: Tensor, iou_threshold: float, groups: T
     `keep` is what `nms` returned, or `batched_nms` with these `groups`. Nothing suppressed the kept ones themselves
     and those that only a `limit` left out. It is a second pass over the boxes, for whoever wants to show it.
     """
-    boxes, none = boxes.detach(), keep.new_full((1,), -1)
+    boxes, none = full_precision(boxes.detach()), keep.new_full((1,), -1)
     above = _largest_not_above(iou_threshold, boxes.dtype)
     suppressors = [none[:0]]
     for rows in torch.arange(len(boxes), device=boxes.device).split(NMS_BLOCK):
@@ -210,7 +210,7 @@ def _kept_rows(boxes: Tensor, sizes: Tensor, iou_threshold: float, limit: int | 
     of kept by looked-at boxes stays at NMS_BLOCK times as many numbers as there are boxes, or below.
     """
     nobody = len(boxes)  # the row of a box without area, which overlaps none: it fills up the shorter groups
-    boxes = torch.cat((_full_precision(boxes), boxes.new_zeros(1, 4)))
+    boxes = torch.cat((full_precision(boxes), full_precision(boxes).new_zeros(1, 4)))
     above = _largest_not_above(iou_threshold, boxes.dtype)
     end = sizes.cumsum(0).unsqueeze(1)  # (G, 1) one row after each group's last
     start = end - sizes.unsqueeze(1)  # (G, 1)
