@@ -155,7 +155,7 @@ class FasterRCNN(nn.Module):
         if ours is not None and theirs is not None and len(ours) != len(theirs):
             raise ValueError(
                 f"these weights are for {len(theirs)} classes and the model has {len(ours)}, background included: "
-                f"build it with num_classes={len(theirs)}, or drop the keys of roi_heads.box_predictor and use strict=False"
+                f"build it with num_classes={len(theirs)}, or drop the box_predictor keys and use strict=False"
             )
         return super().load_state_dict(state_dict, *args, **kwargs)
 

@@ -180,5 +180,5 @@ class RoIHeads(nn.Module):
         valid = (clipped[:, 2:] - clipped[:, :2] >= SMALLEST_DETECTION).all(dim=1)  # (D,)
         rows, threshold = valid.nonzero().squeeze(1), config.box_nms_thresh
         kept = rows[batched_nms(clipped[rows], scores[rows], labels[rows], threshold, config.box_detections_per_img)]
-        suppressed_by = nms_suppressors(clipped, kept, labels, threshold).where(valid, -1) if detail else None
+        suppressed_by = nms_suppressors(clipped, kept, threshold, labels).where(valid, -1) if detail else None
         return Candidates(index, labels, scores, decoded, clipped, kept, suppressed_by)

@@ -155,7 +155,7 @@ class RegionProposalNetwork(nn.Module):
         valid = _at_least(clipped, self.config.rpn_min_size) & (scores >= self.config.rpn_score_thresh)  # (K,)
         rows, threshold = valid.nonzero().squeeze(1), self.config.rpn_nms_thresh
         kept = rows[batched_nms(clipped[rows], scores[rows], level[rows], threshold, limit)]  # (P,)
-        suppressed_by = nms_suppressors(clipped, kept, level, threshold).where(valid, -1) if detail else None
+        suppressed_by = nms_suppressors(clipped, kept, threshold, level).where(valid, -1) if detail else None
         return Proposals(chosen, level, scores, decoded, clipped, valid, kept, suppressed_by)
 
     def assign(self, anchors: Tensor, gt_boxes: Tensor, image_size: tuple[int, int]) -> AnchorTargets:
