@@ -1,0 +1,429 @@
+"""Shapes: scenes drawn on demand, so that a detector can be trained from nothing in minutes.
+
+Seven classes. Three of them, a square, a standing bar and a lying bar, differ only in proportion, so the network must
+learn extents and not just textures. Scenes hold objects from 12 px to half the image that hide one another and leave
+over the border, clutter that is no object (wires, soft blobs, specks), textures, and sometimes no object at all.
+`ShapesConfig` turns each of these up or down: bars of 1:6 starve anchors of 1:2, sizes below 16 starve a coarse map.
+
+A box is the full extent of its shape, cut at the image's border: what other objects hide belongs to it. No object is
+placed that would leave less than `min_visible` of itself or of another to be seen: nothing is drawn and not labelled.
+
+Scene `index` of a `seed` and `split` is the same to the last bit wherever, whenever and in whatever order it is drawn:
+its random numbers come from (seed, split, index) alone, and pixels are made with operations that IEEE 754 rounds
+alike on every machine (+, -, *, /, sqrt): no sin, no exp, no sum in an order of the library's choosing.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+CLASS_NAMES = ("background", "disc", "ring", "square", "standing bar", "lying bar", "triangle", "cross")
+
+SPLITS = {"train": 0, "val": 1, "test": 2}
+"""Each split has its own stream of random numbers: scene 5 of "train" and of "test" have nothing in common."""
+
+SMALLEST_SIDE = 12.0
+SMALLEST_IMAGE = 32
+ROUND = ("disc", "ring")
+
+PLACING_TRIES = 12
+COLOUR_TRIES = 6
+SPECKS = 6
+MOST_CLUTTER = 14
+HILLS = 5
+SMALL_OVERLAP = 0.1
+"""What an object may hide of another at difficulty 0."""
+
+HANGING_SHARE = 0.3
+"""How many of the objects may leave over the border."""
+
+OVERHANG = 0.25
+"""Largest share of its extent that an object may leave over the border: a bar of 1:2 still is no square."""
+
+RING_HOLE = (0.4, 0.65)
+"""The hole's share of a ring's radius."""
+
+CROSS_ARM = (0.26, 0.4)
+"""The thickness of a cross's arms as a share of its side."""
+
+Array = np.ndarray
+
+
+def _check_range(name: str, bounds: tuple[float, float], lowest: float, highest: float) -> None:
+    if len(bounds) != 2 or not lowest <= bounds[0] <= bounds[1] <= highest:
+        raise ValueError(f"{name} must be (from, to) with {lowest} <= from <= to <= {highest}, got {bounds}")
+
+
+@dataclass(frozen=True)
+class ShapesConfig:
+    """What scenes are made of; raises ValueError where a number makes no scene.
+
+    `image_size` is (height, width) or one number for both, in pixels. `sizes` bound the longer side of an object in
+    pixels before it leans, small ones being more frequent; None means 12 to half the shorter side of the image.
+    `ratios` bound how many times longer than thick a bar is. `objects` bound how many objects are tried per scene,
+    `empty` is the share of scenes without any. `lean` is the steepest tilt, in pixels sideways per pixel down (0.2 is
+    11 degrees). `difficulty` in [0, 1] turns up clutter, texture, noise and overlap and turns down contrast; 0 is flat
+    shapes on flat ground. `min_visible` is the share of every object that stays in sight. `classes` are those drawn;
+    they get the labels 1, 2, ... in that order.
+    """
+
+    image_size: int | tuple[int, int] = 256
+    sizes: tuple[float, float] | None = None
+    ratios: tuple[float, float] = (2.0, 3.5)
+    objects: tuple[int, int] = (1, 8)
+    empty: float = 0.05
+    lean: float = 0.15
+    difficulty: float = 0.5
+    min_visible: float = 0.4
+    classes: tuple[str, ...] = CLASS_NAMES[1:]
+
+    def __post_init__(self) -> None:
+        height, width = self.height_width
+        if min(height, width) < SMALLEST_IMAGE:
+            raise ValueError(f"image_size must be at least {SMALLEST_IMAGE} px on each side, got {self.image_size}")
+        _check_range("sizes", self.size_range, 4, min(height, width))
+        _check_range("ratios", self.ratios, 1, float("inf"))
+        _check_range("objects", self.objects, 0, 1000)
+        for name in ("empty", "difficulty", "min_visible", "lean"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
+        unknown = [name for name in self.classes if name not in CLASS_NAMES[1:]]
+        if unknown or not self.classes or len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"classes must be some of {CLASS_NAMES[1:]}, each once, got {self.classes}")
+
+    @property
+    def height_width(self) -> tuple[int, int]:
+        """The image's size as (height, width) in pixels."""
+        size = self.image_size
+        return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+
+    @property
+    def size_range(self) -> tuple[float, float]:
+        """The shortest and the longest side of an object in pixels."""
+        return self.sizes if self.sizes is not None else (SMALLEST_SIDE, min(self.height_width) / 2)
+
+
+PLAIN = ShapesConfig(difficulty=0.0, sizes=(20.0, 128.0), objects=(1, 6))
+"""Flat shapes on flat ground, little overlap: what a lesson's live run learns in two minutes."""
+
+HARD = ShapesConfig(difficulty=1.0, objects=(2, 14))
+"""Crowded, low in contrast, full of clutter: what tells a good detector from a middling one."""
+
+
+class Shapes(Dataset):
+    """`length` generated scenes: item i is the image (3, H, W), floats in [0, 1], and its target.
+
+    The target is {"boxes": (N, 4) floats, "labels": (N,) int64 from 1}; N may be 0. `class_names[label]` names a label.
+    Options are the fields of `ShapesConfig`: `Shapes(1000, sizes=(12, 40), ratios=(6, 6))`.
+    Raises ValueError for a negative length or seed, an unknown split, or a setting that makes no scene.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        split: str = "train",
+        seed: int = 0,
+        config: ShapesConfig | None = None,
+        **options: object,
+    ) -> None:
+        if length < 0 or seed < 0:
+            raise ValueError(f"length and seed must not be negative, got {length} and {seed}")
+        if split not in SPLITS:
+            raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+        self.length, self.split, self.seed = length, split, seed
+        self.config = replace(config or ShapesConfig(), **options)
+        self.class_names = ("background", *self.config.classes)
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
+        if not -self.length <= index < self.length:
+            raise IndexError(f"scene {index} of {self.length}")
+        rng = np.random.Generator(np.random.PCG64([self.seed, SPLITS[self.split], index % self.length]))
+        scene = _Scene(self.config, rng)
+        boxes = np.array(scene.boxes, np.float32).reshape(-1, 4)  # (N, 4)
+        labels = np.array(scene.labels, np.int64)  # (N,)
+        target = {"boxes": torch.from_numpy(boxes), "labels": torch.from_numpy(labels)}
+        return torch.from_numpy(scene.finished()), target
+
+
+@dataclass
+class _Patch:
+    """A piece of canvas that something is painted on: its rows and columns, and the paint's opacity there."""
+
+    rows: slice
+    columns: slice
+    alpha: Array | None = None  # (h, w), 0 to 1
+
+    def offsets(self, x: float, y: float) -> tuple[Array, Array]:
+        """How far the middle of each pixel lies from (x, y): (w,) and (h, 1) float32."""
+        return _offsets(self.columns, x), _offsets(self.rows, y)[:, None]
+
+
+@dataclass
+class _Shape:
+    """A shape on a sheet of its own, not yet placed; `extent` is x1, y1, x2, y2 from the sheet's corner."""
+
+    extent: Array  # (4,)
+    alpha: Array  # (h, w) opacity, 0 to 1
+    u: Array  # (h, w) pixels from the middle along the shape's own axes
+    v: Array  # (h, w)
+    size: float
+    solid_pixels: int
+
+
+class _Scene:
+    """One scene while it is drawn: the canvas, and for every pixel the object that is seen there."""
+
+    def __init__(self, config: ShapesConfig, rng: np.random.Generator) -> None:
+        self.config, self.rng = config, rng
+        self.size = height, width = config.height_width
+        self.owner = np.full((height, width), -1, np.int16)  # (H, W) index into boxes, -1 is ground
+        self.boxes: list[Array] = []
+        self.labels: list[int] = []
+        self.whole = np.zeros(0, np.int64)  # (N,) pixels of each object
+        self.seen = np.zeros(0, np.int64)  # (N,) those of them that nothing hides
+        self.ground = 40 + 150 * rng.random() + 30 * rng.random(3)  # (3,) a tinted grey
+        self.canvas = _background(config, rng, self.ground)  # (3, H, W) float32, 0 to 255
+        clutter = int(rng.integers(0, 1 + round(MOST_CLUTTER * config.difficulty)))
+        in_front = clutter // 4
+        self._clutter(clutter - in_front)
+        if rng.random() >= config.empty:
+            for _ in range(int(rng.integers(config.objects[0], config.objects[1] + 1))):
+                self._object()
+        self._clutter(in_front)
+
+    def finished(self) -> Array:
+        """The picture as it would come out of an 8-bit camera, floats in [0, 1]: (3, H, W)."""
+        grain = self.rng.integers(0, 256, self.size, np.uint8).astype(np.float32)  # (H, W)
+        noise = 2 + 10 * self.config.difficulty * self.rng.random()
+        grain -= np.float32(127.5)
+        grain *= np.float32(noise / 127.5)
+        self.canvas += grain
+        levels = np.rint(np.clip(self.canvas, 0, 255, out=self.canvas), out=self.canvas)
+        return np.divide(levels, np.float32(255), out=levels)
+
+    def _object(self) -> None:
+        """Draws one object where it leaves enough of itself and of all others to be seen; else none."""
+        label = int(self.rng.integers(1, len(self.config.classes) + 1))
+        shape = _shape(self.config.classes[label - 1], self.config, self.rng)
+        paint = self._paint(shape)  # (3, h, w)
+        for corner in self._corners_to_try(shape.extent):
+            patch, part = _cut(corner, shape.alpha, self.size)
+            solid = patch.alpha > 0.5
+            seen = self._seen_behind(patch, solid)
+            if np.count_nonzero(solid) >= self.config.min_visible * shape.solid_pixels and self._enough(seen):
+                self.owner[patch.rows, patch.columns][solid] = len(self.boxes)
+                self.seen = np.append(seen, np.count_nonzero(solid))
+                self.whole = np.append(self.whole, shape.solid_pixels)
+                self.boxes.append(self._box(shape.extent, corner))
+                self.labels.append(label)
+                self._blend(patch, paint[:, *part])
+                return
+
+    def _corners_to_try(self, extent: Array) -> Array:
+        """Where the sheet's corner may lie, in whole pixels, so that at most `OVERHANG` is lost: (T, 2) of x, y."""
+        share = OVERHANG if self.rng.random() < HANGING_SHARE else 0.0
+        spare = share * (extent[2:] - extent[:2])  # (2,)
+        low = -extent[:2] - spare
+        room = np.array(self.size[::-1]) - extent[2:] + spare - low
+        return np.floor(low + self.rng.random((PLACING_TRIES, 2)) * np.maximum(room, 0)).astype(np.int64)
+
+    def _seen_behind(self, patch: _Patch, solid: Array) -> Array:
+        """What would be seen of each object if `solid` lay on top: (N,) pixels."""
+        covered = self.owner[patch.rows, patch.columns][solid]
+        return self.seen - np.bincount(covered[covered >= 0], minlength=len(self.boxes))
+
+    def _enough(self, seen: Array) -> bool:
+        hidden_at_most = min(1 - self.config.min_visible, SMALL_OVERLAP + self.config.difficulty)
+        return bool(np.all((seen >= (1 - hidden_at_most) * self.whole) | (seen == self.seen)))
+
+    def _box(self, extent: Array, corner: Array) -> Array:
+        height, width = self.size
+        return np.clip(extent + np.concatenate((corner, corner)), 0, (width, height, width, height))  # (4,)
+
+    def _blend(self, patch: _Patch, paint: Array) -> None:
+        region = self.canvas[:, patch.rows, patch.columns]
+        step = paint - region
+        step *= patch.alpha
+        region += step
+
+    def _paint(self, shape: _Shape) -> Array:
+        """The colour of every pixel of a shape's sheet, flat, shaded, striped or chequered: (3, h, w)."""
+        rng, difficulty = self.rng, self.config.difficulty
+        colour = _contrasting(self.ground, 110 - 60 * difficulty, rng)  # (3, 1, 1)
+        kind, strength = rng.random(), np.float32(15 + 40 * difficulty * rng.random())
+        if kind >= 0.9 * difficulty:
+            return np.broadcast_to(colour, (3, *shape.alpha.shape))
+        if kind < 0.3 * difficulty:
+            return colour + strength * shape.u * np.float32(2 / shape.size)
+        if kind < 0.6 * difficulty:
+            return colour + strength * _stripes(shape.u if rng.random() < 0.5 else shape.v, rng)
+        return colour + strength * _stripes(shape.u, rng) * _stripes(shape.v, rng)
+
+    def _clutter(self, count: int) -> None:
+        for kind in self.rng.random(count):
+            paint = _contrasting(self.ground, 30, self.rng)  # (3, 1, 1)
+            if kind < 0.5:
+                self._wire(paint)
+            elif kind < 0.75:
+                self._blob(paint)
+            else:
+                self._specks(paint)
+
+    def _wire(self, paint: Array) -> None:
+        """A straight line, thinner than any bar is for its length."""
+        x, x2 = self.rng.random(2) * self.size[1]
+        y, y2 = self.rng.random(2) * self.size[0]
+        patch = _window(min(x, x2) - 2, min(y, y2) - 2, max(x, x2) + 2, max(y, y2) + 2, self.size)
+        dx, dy = patch.offsets(x, y)
+        across, down = np.float32(x2 - x), np.float32(y2 - y)
+        length2 = across * across + down * down + np.float32(1)
+        along = np.clip(dx * (across / length2) + dy * (down / length2), 0, 1)  # (h, w)
+        distance = _length(dx - along * across, dy - along * down)
+        patch.alpha = np.clip(np.float32(1 + self.rng.random()) - distance, 0, 1)
+        self._blend(patch, paint)
+
+    def _blob(self, paint: Array) -> None:
+        """A stain without an edge."""
+        x, y = self.rng.random(2) * self.size[::-1]
+        radius = SMALLEST_SIDE + self.rng.random() * min(self.size) / 4
+        patch = _window(x - radius, y - radius, x + radius, y + radius, self.size)
+        dx, dy = patch.offsets(x, y)
+        falloff = np.clip(1 - (dx * dx + dy * dy) / np.float32(radius * radius), 0, 1)  # (h, w)
+        patch.alpha = falloff * falloff
+        self._blend(patch, paint)
+
+    def _specks(self, paint: Array) -> None:
+        """A handful of dots, too small to be discs."""
+        for x, y in self.rng.random((SPECKS, 2)) * self.size[::-1]:
+            patch = _window(x - 3, y - 3, x + 3, y + 3, self.size)
+            patch.alpha = np.clip(2 - _length(*patch.offsets(x, y)), 0, 1)
+            self._blend(patch, paint)
+
+
+def _shape(name: str, config: ShapesConfig, rng: np.random.Generator) -> _Shape:
+    share, detail = rng.random(), rng.random()
+    size = _between(config.size_range, share * share)
+    ratio = _between(config.ratios, rng.random())
+    half_width = size / ratio / 2 if name == "standing bar" else size / 2
+    half_height = size / ratio / 2 if name == "lying bar" else size / 2
+    slope = 0.0 if name in ROUND else config.lean * (2 * rng.random() - 1)
+    cos = 1 / np.sqrt(1 + slope * slope)
+    sin = slope * cos
+    corners = _corners(name, half_width, half_height, detail)  # (K, 2) along the shape's own axes
+    turned = corners * cos + corners[:, ::-1] * np.array([-sin, sin])  # (K, 2) x, y from the middle
+    low, high = turned.min(axis=0), turned.max(axis=0)
+    middle = 1 - low + rng.random(2)  # a margin of one pixel, and middles between pixels
+    columns, rows = np.ceil(middle + high + 1).astype(int)
+    dx, dy = _offsets(slice(0, columns), middle[0]), _offsets(slice(0, rows), middle[1])[:, None]
+    u = dx * np.float32(cos) + dy * np.float32(sin)  # (h, w)
+    v = dy * np.float32(cos) - dx * np.float32(sin)
+    alpha = np.clip(0.5 - _distance(name, u, v, half_width, half_height, detail), 0, 1)
+    return _Shape(np.concatenate((middle + low, middle + high)), alpha, u, v, size, np.count_nonzero(alpha > 0.5))
+
+
+def _distance(name: str, u: Array, v: Array, half_width: float, half_height: float, detail: float) -> Array:
+    """How far each pixel lies outside the shape, negative within: (h, w) pixels."""
+    a, b = np.float32(half_width), np.float32(half_height)
+    if name == "disc":
+        return _length(u, v) - a
+    if name == "ring":
+        radius = _length(u, v)
+        return np.maximum(radius - a, a * np.float32(_between(RING_HOLE, detail)) - radius)
+    if name == "triangle":
+        slant = np.sqrt(a * a + 4 * b * b)
+        return np.maximum((2 * b * np.abs(u) - a * (v + b)) / slant, v - b)
+    across, down = np.abs(u), np.abs(v)
+    if name == "cross":
+        arm = a * np.float32(_between(CROSS_ARM, detail))
+        return np.minimum(np.maximum(across - a, down - arm), np.maximum(across - arm, down - b))
+    return np.maximum(across - a, down - b)
+
+
+def _corners(name: str, half_width: float, half_height: float, detail: float) -> Array:
+    """The points that span a shape's extent, along its own axes: (K, 2)."""
+    a, b = half_width, half_height
+    if name == "triangle":
+        return np.array([(0, -b), (-a, b), (a, b)])
+    if name == "cross":
+        arm = a * _between(CROSS_ARM, detail)
+        return np.array([(x * p, y * q) for p, q in ((a, arm), (arm, b)) for x in (-1, 1) for y in (-1, 1)])
+    return np.array([(-a, -b), (a, -b), (-a, b), (a, b)])
+
+
+def _background(config: ShapesConfig, rng: np.random.Generator, ground: Array) -> Array:
+    """A ground with soft hills of colour, and sometimes stripes: (3, H, W) float32."""
+    height, width = config.height_width
+    hills = (rng.random((3, HILLS, HILLS)) - 0.5) * (16 + 90 * config.difficulty) + ground[:, None, None]
+    columns = _lerp(hills.astype(np.float32), width).swapaxes(1, 2)  # (3, HILLS, W)
+    canvas = _lerp(columns, height)  # (3, H, W)
+    if rng.random() < 0.4 * config.difficulty:
+        across, down = (np.float32(step) for step in 2 * rng.random(2) - 1)
+        y, x = _offsets(slice(0, height), 0)[:, None], _offsets(slice(0, width), 0)
+        canvas += _stripes(x * across + y * down, rng) * np.float32(4 + 10 * rng.random())
+    return canvas
+
+
+def _lerp(values: Array, length: int) -> Array:
+    """The middle axis stretched to `length` by straight lines between its values: (3, K, M) -> (3, length, M)."""
+    last = values.shape[1] - 1
+    position = np.arange(length, dtype=np.float32) * np.float32(last / length)
+    whole = np.floor(position)
+    index, share = whole.astype(np.int64), (position - whole)[:, None]
+    start, step = values[:, index], (values[:, 1:] - values[:, :-1])[:, index]
+    step *= share
+    return np.add(start, step, out=step)
+
+
+def _stripes(along: Array, rng: np.random.Generator) -> Array:
+    """+1 and -1 by turns, each 2 to 8 pixels wide: same shape as `along`."""
+    width, phase = np.float32(2 + 6 * rng.random()), np.float32(rng.random())
+    band = np.floor(along / width + phase)
+    return 1 - 2 * (band - 2 * np.floor(band / 2))
+
+
+def _contrasting(ground: Array, contrast: float, rng: np.random.Generator) -> Array:
+    """A colour that differs from the ground by `contrast` in some channel, or the best of a few tries: (3, 1, 1)."""
+    colours = rng.random((COLOUR_TRIES, 3)) * 255
+    differences = np.abs(colours - ground).max(axis=1)  # (T,)
+    enough = np.flatnonzero(differences >= contrast)
+    chosen = colours[enough[0] if len(enough) else differences.argmax()]
+    return chosen.astype(np.float32)[:, None, None]
+
+
+def _cut(corner: Array, alpha: Array, size: tuple[int, int]) -> tuple[_Patch, tuple[slice, slice]]:
+    """The patch of canvas under a sheet whose corner lies at x, y, and the part of the sheet that lies on it."""
+    x, y = (int(place) for place in corner)
+    patch = _window(x, y, x + alpha.shape[1], y + alpha.shape[0], size)
+    part = (
+        slice(patch.rows.start - y, patch.rows.stop - y),
+        slice(patch.columns.start - x, patch.columns.stop - x),
+    )
+    patch.alpha = alpha[part]
+    return patch, part
+
+
+def _window(left: float, top: float, right: float, bottom: float, size: tuple[int, int]) -> _Patch:
+    """The pixels that a rectangle touches, cut to the canvas."""
+    height, width = size
+    x1, x2 = sorted(min(max(int(np.floor(edge)), 0), width) for edge in (left, np.ceil(right)))
+    y1, y2 = sorted(min(max(int(np.floor(edge)), 0), height) for edge in (top, np.ceil(bottom)))
+    return _Patch(slice(y1, y2), slice(x1, x2))
+
+
+def _offsets(pixels: slice, middle: float) -> Array:
+    """How far the middle of each pixel lies from `middle`: (n,) float32."""
+    return np.arange(pixels.start, pixels.stop, dtype=np.float32) + np.float32(0.5 - middle)
+
+
+def _length(dx: Array, dy: Array) -> Array:
+    return np.sqrt(dx * dx + dy * dy)
+
+
+def _between(bounds: tuple[float, float], share: float) -> float:
+    return bounds[0] + share * (bounds[1] - bounds[0])
