@@ -17,14 +17,15 @@ NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PORT_OPTIONS = $(if $(PORT),--ServerApp.port=$(PORT) --ServerApp.port_retries=0)
 BROWSER_OPTION = $(if $(filter no,$(BROWSER)),--no-browser)
 
-.PHONY: help lab test bench constraints clean
+.PHONY: help lab test bench notebooks constraints clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 lab: $(VENV)/.lessons  ## open lesson 00 in JupyterLab; PORT=8899 picks the port, BROWSER=no only prints the address
-	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 --ServerApp.answer_yes=True \
-		--ServerApp.allow_root=True --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/$(FIRST_LESSON) \
+	@export PATH="$(CURDIR)/$(VENV)/bin:$$PATH"; exec $(PY) -m jupyterlab \
+		--ServerApp.ip=127.0.0.1 --ServerApp.allow_root=True --ServerApp.answer_yes=True \
+		--ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/$(FIRST_LESSON) \
 		$(PORT_OPTIONS) $(BROWSER_OPTION)
 
 test: $(VENV)/.test  ## lint, then unit, property, notebook and browser tests; ARGS="-k boxes" picks some
@@ -34,6 +35,9 @@ test: $(VENV)/.test  ## lint, then unit, property, notebook and browser tests; A
 
 bench: $(VENV)/.lessons  ## operators and whole model against torchvision, one table
 	$(PY) -m benchmarks
+
+notebooks: $(VENV)/.lessons  ## run every lesson and keep what it shows; LESSON=00_overview picks one
+	$(PY) notebooks/execute.py $(LESSON)
 
 constraints:  ## resolve every extra anew and write constraints.txt; run it with the oldest Python that is to work
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer found; name one: make $@ PYTHON=/path/to/python3.11"; exit 1; }
