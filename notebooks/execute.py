@@ -1,0 +1,85 @@
+"""Run the lessons and keep what they show: `make notebooks`, or `python notebooks/execute.py 00_overview`.
+
+A lesson is committed as it ran, so that it can be read where nothing runs it. What depends on the machine or on the
+day is left out: times, versions, widget state, and the ids of widgets, which mean nothing without it (JupyterLab
+would show an error in their place). The plain pictures stay, as JPEG where that is much smaller. Running a lesson twice
+changes nothing but what its own cells do differently.
+"""
+
+import base64
+import io
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+from PIL import Image
+
+HERE = Path(__file__).parent
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+LANGUAGE = {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"}
+SECONDS_PER_CELL = 300
+LIVE_VIEW = "application/vnd.jupyter.widget-view+json"
+JPEG_QUALITY = 85
+WORTH_IT = 0.6
+"""A picture becomes a JPEG if that has at most this share of the PNG's bytes: photographs do, drawings do not."""
+
+
+def execute(path: Path) -> float:
+    """Run the lesson at `path` in place on a kernel of its own; returns seconds.
+
+    Raises nbclient's CellExecutionError where a cell fails; the file is then left as it was.
+    """
+    lesson = nbformat.read(path, as_version=4)
+    started = time.perf_counter()
+    options = {"kernel_name": KERNEL["name"], "timeout": SECONDS_PER_CELL, "record_timing": False}
+    NotebookClient(lesson, store_widget_state=False, resources={"metadata": {"path": HERE}}, **options).execute()
+    seconds = time.perf_counter() - started
+    nbformat.write(tidy(lesson), path)
+    return seconds
+
+
+def tidy(lesson: NotebookNode) -> NotebookNode:
+    """The lesson without what only this run knows; a notebook that is tidy comes back equal."""
+    lesson = nbformat.from_dict(lesson)
+    lesson.metadata = NotebookNode(kernelspec=NotebookNode(KERNEL), language_info=NotebookNode(LANGUAGE))
+    for cell in lesson.cells:
+        cell.metadata = NotebookNode({key: value for key, value in cell.metadata.items() if key == "tags"})
+        for output in cell.get("outputs", []):
+            _tidy_output(output)
+    return lesson
+
+
+def _tidy_output(output: NotebookNode) -> None:
+    data = output.get("data", {})
+    data.pop(LIVE_VIEW, None)
+    if "image/png" in data:
+        _shrink(data)
+    if "metadata" in output:
+        output.metadata = NotebookNode({kind: value for kind, value in output.metadata.items() if kind in data})
+
+
+def _shrink(data: NotebookNode) -> None:
+    """Replace a PNG by a JPEG where it is worth it."""
+    picture, file = Image.open(io.BytesIO(base64.b64decode(data["image/png"]))), io.BytesIO()
+    ground = Image.new("RGBA", picture.size, "white")
+    flat = Image.alpha_composite(ground, picture.convert("RGBA")).convert("RGB")
+    flat.save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    jpeg = base64.b64encode(file.getvalue()).decode("ascii")
+    if len(jpeg) <= WORTH_IT * len(data["image/png"]):
+        del data["image/png"]
+        data["image/jpeg"] = jpeg
+
+
+def main(names: list[str]) -> None:
+    """Run the lessons named, with or without .ipynb, or all of them."""
+    paths = [HERE / f"{Path(name).stem}.ipynb" for name in names] or sorted(HERE.glob("*.ipynb"))
+    for path in paths:
+        seconds = execute(path)
+        print(f"{path.name}: {seconds:.1f} s, {path.stat().st_size / 1024:.0f} kB")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,89 @@
+"""The runner of the lessons keeps what a reader needs and drops what only one machine knows."""
+
+import base64
+import io
+import sys
+
+import nbformat
+import numpy as np
+import pytest
+from lesson_files import NOTEBOOKS
+from nbclient.exceptions import CellExecutionError
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from PIL import Image
+
+sys.path.insert(0, str(NOTEBOOKS))
+import execute
+
+
+def png(pixels: np.ndarray) -> str:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def as_left_by_a_kernel() -> nbformat.NotebookNode:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    flat = np.full((64, 64, 3), 200, np.uint8)
+    outputs = [
+        {
+            "application/vnd.jupyter.widget-view+json": {"model_id": "f00"},
+            "image/jpeg": "abc",
+            "text/plain": "Canvas()",
+        },
+        {"image/png": png(noise), "text/plain": "<Figure>"},
+        {"image/png": png(flat), "text/plain": "<Figure>"},
+    ]
+    cell = new_code_cell("show()", execution_count=1, id="show")
+    cell.outputs = [nbformat.v4.new_output("display_data", data, metadata={"image/png": {"w": 9}}) for data in outputs]
+    cell.metadata = nbformat.from_dict({"execution": {"iopub.status.busy": "2026-01-01"}, "tags": ["keep"]})
+    notebook = new_notebook(cells=[new_markdown_cell("# 00", id="title"), cell])
+    notebook.metadata = nbformat.from_dict(
+        {"widgets": {"state": {"f00": {}}}, "kernelspec": {"name": "mine"}, "language_info": {"version": "3.13.7"}}
+    )
+    return notebook
+
+
+def test_what_only_this_run_knew_is_gone():
+    tidied = execute.tidy(as_left_by_a_kernel())
+    text = nbformat.writes(tidied)
+    assert not [word for word in ("widget", "f00", "2026", "3.13.7", "mine") if word in text]
+    assert tidied.metadata.kernelspec.name == "python3"
+    assert tidied.cells[1].metadata == {"tags": ["keep"]}
+    nbformat.validate(tidied)
+
+
+def test_a_live_view_leaves_its_plain_picture_behind():
+    first = execute.tidy(as_left_by_a_kernel()).cells[1].outputs[0]
+    assert first.data == {"image/jpeg": "abc", "text/plain": "Canvas()"}
+
+
+def test_a_photograph_becomes_a_jpeg_and_a_drawing_stays_a_png():
+    _, photograph, drawing = execute.tidy(as_left_by_a_kernel()).cells[1].outputs
+    assert set(photograph.data) == {"image/jpeg", "text/plain"}
+    assert Image.open(io.BytesIO(base64.b64decode(photograph.data["image/jpeg"]))).size == (64, 64)
+    assert set(drawing.data) == {"image/png", "text/plain"}
+
+
+def test_tidying_twice_changes_nothing():
+    once = execute.tidy(as_left_by_a_kernel())
+    assert execute.tidy(once) == once
+
+
+def test_a_lesson_runs_in_place_and_twice_gives_the_same_file(tmp_path):
+    path = tmp_path / "09_tiny.ipynb"
+    nbformat.write(new_notebook(cells=[new_code_cell("print(6 * 7)", id="answer")]), path)
+    execute.execute(path)
+    first = path.read_text(encoding="utf-8")
+    assert nbformat.reads(first, as_version=4).cells[0].outputs[0].text == "42\n"
+    execute.execute(path)
+    assert path.read_text(encoding="utf-8") == first
+
+
+def test_a_lesson_that_fails_is_left_as_it_was(tmp_path):
+    path = tmp_path / "09_broken.ipynb"
+    nbformat.write(new_notebook(cells=[new_code_cell("1 / 0", id="broken")]), path)
+    before = path.read_bytes()
+    with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
+        execute.execute(path)
+    assert path.read_bytes() == before
