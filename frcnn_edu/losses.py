@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from frcnn_edu.boxes import full_precision
+from frcnn_edu.processes import mean_over_processes
 
 RPN_BETA = 1 / 9
 
@@ -71,7 +72,7 @@ def rpn_loss(
     _check_rows(logits=(logits, ()), deltas=(deltas, (4,)), labels=(labels, ()), target_deltas=(target_deltas, (4,)))
     logits, deltas = full_precision(logits), full_precision(deltas)
     sampled, positive = labels >= 0, labels == 1  # (S,), (S,)
-    count = sampled.sum().clamp(min=1)
+    count = mean_over_processes(sampled.sum()).clamp(min=1)
     objectness_terms = F.binary_cross_entropy_with_logits(logits, positive.to(logits.dtype), reduction="none")  # (S,)
     objectness_terms = objectness_terms.where(sampled, 0) / (n_cls or count)
     errors = (deltas - target_deltas).where(positive[:, None], 0)  # (S, 4)
@@ -114,7 +115,7 @@ def fast_rcnn_loss(
         target_deltas=(target_deltas, (4,)),
     )
     class_logits, box_deltas = full_precision(class_logits), full_precision(box_deltas)
-    count = max(len(labels), 1)
+    count = mean_over_processes(torch.tensor(len(labels), device=labels.device)).clamp(min=1)
     classifier_terms = F.cross_entropy(class_logits, labels, reduction="none") / count  # (S,)
     own_deltas = box_deltas[torch.arange(len(labels), device=labels.device), labels]  # (S, 4): those of the right class
     errors = (own_deltas - target_deltas).where(labels[:, None] > 0, 0)  # (S, 4)
