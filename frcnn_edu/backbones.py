@@ -34,7 +34,9 @@ def vgg16(weights: str | None = None, trainable_layers: int = 13) -> nn.Sequenti
     """VGG16 up to conv5_3, stride 16, 512 channels; of its 13 convolutions the last `trainable_layers` learn.
 
     `weights` is a name of torchvision's, such as "IMAGENET1K_V1". The paper trains conv3_1 and up: 9 layers.
+    Raises ValueError for more than 13 layers, or fewer than 0.
     """
+    _check_trainable(trainable_layers, 13)
     body = torchvision.models.vgg16(weights=weights).features[:-1]
     layers = [layer for layer in body if isinstance(layer, nn.Conv2d)]
     for layer in layers[: len(layers) - trainable_layers]:
@@ -52,8 +54,10 @@ def mobilenet_v2(weights: str | None = None, out_channels: int = 128) -> "Pyrami
 def resnet50_fpn(weights: str | None = None, frozen_norm: bool = False, trainable_layers: int = 5) -> "Pyramid":
     """ResNet-50 under a feature pyramid of strides 4 to 32, 256 channels, and a pooled fifth level, as in torchvision.
 
-    Of its five parts (stem, layer1 .. layer4) the last `trainable_layers` learn.
+    Of its five parts (stem, layer1 .. layer4) the last `trainable_layers` learn. Raises ValueError for more than 5
+    of them, or fewer than 0.
     """
+    _check_trainable(trainable_layers, 5)
     norm = FrozenBatchNorm2d if frozen_norm else nn.BatchNorm2d
     body = torchvision.models.resnet50(weights=weights, norm_layer=norm)
     trainable = ("layer4", "layer3", "layer2", "layer1", "conv1", "bn1")
@@ -90,6 +94,11 @@ class Pyramid(nn.Module):
             if name in self.levels:
                 maps[self.levels[name]] = x
         return self.fpn(maps)
+
+
+def _check_trainable(layers: int, parts: int) -> None:
+    if not 0 <= layers <= parts:
+        raise ValueError(f"trainable_layers counts from the top, 0 to {parts}; got {layers}")
 
 
 def _conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:

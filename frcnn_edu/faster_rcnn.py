@@ -117,7 +117,6 @@ class FasterRCNN(nn.Module):
         (N, 4) and ``labels`` (N,), N may be 0. Raises TypeError or ValueError where they do not.
         """
         if self.training:
-            check_targets(targets, list(images), self.num_classes)
             return self._steps(images, targets).losses
         found = self._steps(images, None).detections
         return [{"boxes": one.boxes, "labels": one.labels, "scores": one.scores} for one in found]
@@ -128,14 +127,14 @@ class FasterRCNN(nn.Module):
         In evaluation `targets` add labels, samples and losses to the detections; in training they are needed, and
         there are no detections, as in `forward`. Raises what `forward` raises.
         """
-        if self.training or targets is not None:
-            check_targets(targets, list(images), self.num_classes)
         return self._steps(images, targets, detail=True)
 
     def _steps(
         self, images: Sequence[Tensor], targets: Sequence[dict[str, Tensor]] | None, detail: bool = False
     ) -> Trace:
-        images = check_images(images, next(self.parameters()).device)
+        images = check_images(images, next(self.parameters()))
+        if self.training or targets is not None:
+            check_targets(targets, images, self.num_classes)
         batch = batch_images(images, self.config, self.training)
         features = self.backbone(batch.tensors)
         features = OrderedDict({"0": features}) if isinstance(features, Tensor) else features
@@ -225,8 +224,10 @@ def fasterrcnn_resnet50_fpn(
     """
     published = torchvision.models.get_weight(f"FasterRCNN_ResNet50_FPN_Weights.{weights}") if weights else None
     classes = len(published.meta["categories"]) if published else num_classes
-    if classes is None or (num_classes is not None and num_classes != classes):
-        raise ValueError(f"num_classes must be given, and {classes} with weights={weights!r}; got {num_classes}")
+    if classes is None:
+        raise ValueError("num_classes must be given, the background counted; only weights bring their own")
+    if num_classes not in (None, classes):
+        raise ValueError(f"weights={weights!r} are for {classes} classes; leave num_classes={num_classes} out")
     pretrained = bool(weights or weights_backbone)
     trainable = trainable_backbone_layers if trainable_backbone_layers is not None else (3 if pretrained else 5)
     body = backbones.resnet50_fpn(None if weights else weights_backbone, pretrained, trainable)

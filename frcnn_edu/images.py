@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from frcnn_edu.boxes import check_boxes
+from frcnn_edu.boxes import check_boxes, check_same_device
 from frcnn_edu.config import Config
 
 RANGE_SLACK = 0.1
@@ -60,22 +60,26 @@ def resize_boxes(boxes: Tensor, old_size: tuple[int, int], new_size: tuple[int, 
     return boxes * boxes.new_tensor((scale_x, scale_y, scale_x, scale_y))
 
 
-def check_images(images: Sequence[Tensor], device: torch.device) -> list[Tensor]:
-    """The images as a list, if each is a float (3, H, W) tensor in [0, 1] on `device`; else TypeError or ValueError."""
+def check_images(images: Sequence[Tensor], like: Tensor) -> list[Tensor]:
+    """The images as a list, if each is a float (3, H, W) tensor in [0, 1]; else TypeError or ValueError.
+
+    `like` is a parameter of the model, whose device and dtype they must share.
+    """
     if isinstance(images, Tensor) and images.ndim == 3:
         raise ValueError("images must be a list of (3, H, W) tensors; for a single one pass [image]")
     images = list(images)
     if not images:
         raise ValueError("images is empty: pass at least one")
     for index, image in enumerate(images):
-        _check_image(image, f"images[{index}]", device)
+        _check_image(image, f"images[{index}]", like)
     return images
 
 
 def check_targets(targets: Sequence[dict[str, Tensor]] | None, images: Sequence[Tensor], num_classes: int) -> None:
     """Return if every image has a target whose boxes lie on it and whose labels are classes; else raise an error.
 
-    A target is ``{"boxes": (N, 4) float, "labels": (N,) int64 in 1 .. num_classes - 1}``; N may be 0.
+    A target is ``{"boxes": (N, 4) float, "labels": (N,) int64 in 1 .. num_classes - 1}``, on its image's device;
+    N may be 0.
     """
     if targets is None:
         raise ValueError("training needs targets: one dict of boxes and labels for each image")
@@ -87,17 +91,20 @@ def check_targets(targets: Sequence[dict[str, Tensor]] | None, images: Sequence[
             raise ValueError(f'targets[{index}] must be a dict with "boxes" and "labels", got {found}')
         _check_target_boxes(target["boxes"], f"targets[{index}]['boxes']", image)
         _check_labels(target["labels"], f"targets[{index}]['labels']", len(target["boxes"]), num_classes)
+        check_same_device(**{f"targets[{index}]['labels']": target["labels"], "its image": image})
 
 
-def _check_image(image: Tensor, name: str, device: torch.device) -> None:
+def _check_image(image: Tensor, name: str, like: Tensor) -> None:
     if not isinstance(image, Tensor):
         raise TypeError(f"{name} must be a (3, H, W) tensor, got {type(image).__name__}; see to_tensor of torchvision")
     if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape:
         raise ValueError(f"{name} must be (3, H, W), colours first, got {tuple(image.shape)}")
     if not image.is_floating_point():
         raise TypeError(f"{name} must be floats in [0, 1], got {image.dtype}; divide by 255")
-    if image.device != device:
-        raise ValueError(f"{name} is on {image.device}, the model on {device}; move one with .to(device)")
+    if image.dtype != like.dtype:
+        raise TypeError(f"{name} is {image.dtype}, the model {like.dtype}; convert one with .to(dtype)")
+    if image.device != like.device:
+        raise ValueError(f"{name} is on {image.device}, the model on {like.device}; move one with .to(device)")
     low, high = (value.item() for value in image.detach().aminmax())
     if not (low >= -RANGE_SLACK and high <= 1 + RANGE_SLACK):
         raise ValueError(
@@ -108,6 +115,7 @@ def _check_image(image: Tensor, name: str, device: torch.device) -> None:
 
 def _check_target_boxes(boxes: Tensor, name: str, image: Tensor) -> None:
     check_boxes(boxes.detach().cpu() if isinstance(boxes, Tensor) else boxes, name, with_area=True)
+    check_same_device(**{name: boxes, "its image": image})
     height, width = _size(image)
     beyond = (boxes < -BORDER_SLACK) | (boxes > boxes.new_tensor((width, height, width, height)) + BORDER_SLACK)
     if beyond.any():

@@ -14,7 +14,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from frcnn_edu.boxes import batched_nms, box_iou, clip_boxes, decode_boxes, encode_boxes, nms_suppressors
+from frcnn_edu.boxes import (
+    batched_nms,
+    box_iou,
+    clip_boxes,
+    decode_boxes,
+    encode_boxes,
+    full_precision,
+    nms_suppressors,
+)
 from frcnn_edu.config import Config
 from frcnn_edu.images import ImageBatch
 from frcnn_edu.losses import FastRCNNLoss, fast_rcnn_loss
@@ -171,7 +179,7 @@ class RoIHeads(nn.Module):
     ) -> Candidates:
         """The answers of one image's proposals, from logits (P, K) and deltas (P, K, 4), thinned out to detections."""
         config = self.config
-        probabilities = logits.float().softmax(dim=-1)[:, 1:]  # (P, K - 1): all but the background
+        probabilities = full_precision(logits).softmax(dim=-1)[:, 1:]  # (P, K - 1): all but the background
         index, label = (probabilities > config.box_score_thresh).nonzero().unbind(1)  # (D,), (D,)
         scores, labels = probabilities[index, label], label + 1  # (D,), (D,)
         own_deltas = deltas[index, labels]  # (D, 4)
