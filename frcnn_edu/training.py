@@ -135,7 +135,7 @@ def _step(
     with _mixed_precision(device):
         losses = model([image.to(device) for image in images], targets)
     total = sum(losses.values())
-    if not math.isfinite(total):
+    if not math.isfinite(total.item()):
         raise FloatingPointError(f"the loss of step {step} is {total.item()}: lower the learning rate")
     optimizer.zero_grad()
     total.backward()
