@@ -23,8 +23,9 @@ help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 lab: $(VENV)/.lessons  ## open lesson 00 in JupyterLab; PORT=8899 picks the port, BROWSER=no only prints the address
+	@echo "Starting JupyterLab for this computer only; Ctrl-C stops it."
 	@export PATH="$(CURDIR)/$(VENV)/bin:$$PATH"; exec $(PY) -m jupyterlab \
-		--ServerApp.ip=127.0.0.1 --ServerApp.allow_root=True --ServerApp.answer_yes=True \
+		--ServerApp.ip=127.0.0.1 --ServerApp.allow_root=True --ServerApp.answer_yes=True --log-level=WARN \
 		--ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/$(FIRST_LESSON) \
 		$(PORT_OPTIONS) $(BROWSER_OPTION)
 

@@ -2,10 +2,11 @@
 
 Read the modules in the order in which an image travels; each imports only from those before it:
 `config`, `boxes`, `images`, `anchors`, `matching`, `losses`, `roi_pool`, `rpn`, `roi_heads`, `backbones`,
-`faster_rcnn`, `datasets`, `metrics`, `training`.
+`faster_rcnn`, `datasets`, `metrics`, `processes`, `checkpoints`, `training`.
 
-Around them stand the drawings in `viz`, the explorers in `widgets`, what the learner writes in `exercises`, and the
-command line in `__main__`. Nothing is loaded before it is asked for.
+Around them stand the drawings in `viz`, the tables of the course in `conventions` and `glossary`, the explorers in
+`widgets`, what the learner writes in `exercises`, and the command line in `__main__`. Nothing is loaded before it is
+asked for.
 """
 
 __version__ = "0.1.0"
