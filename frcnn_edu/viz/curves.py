@@ -1,0 +1,65 @@
+"""Curves: losses over steps, recall over IoU, precision over recall.
+
+Lines differ in hue, in dashes and in the marker at their end, so that any one of the three is enough.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import torch
+from matplotlib.axes import Axes
+from torch import Tensor
+
+from frcnn_edu.viz.palette import GREEN, ORANGE, PURPLE, SKY_BLUE, VERMILION
+
+BLUE = "#0072B2"
+BLACK = "#000000"
+LINES = (
+    (BLUE, "solid", "o"),
+    (VERMILION, "dashed", "s"),
+    (GREEN, "dashdot", "^"),
+    (ORANGE, (0, (1, 1.5)), "D"),
+    (PURPLE, (0, (8, 2, 1, 2, 1, 2)), "v"),
+    (SKY_BLUE, (0, (3, 1)), "P"),
+    (BLACK, (0, (12, 3)), "X"),
+)
+FIGURE_SIZE = (7.0, 4.0)
+
+Curve = Tensor | Sequence[float]
+
+
+def plot_curves(
+    curves: Mapping[str, Curve],
+    x: Curve | None = None,
+    x_label: str = "",
+    y_label: str = "",
+    ax: Axes | None = None,
+    title: str | None = None,
+) -> Axes:
+    """Plot named curves, each (N,), over common positions `x`, (N,), or over 0, 1, 2, …
+
+    NaN leaves a gap. Raises ValueError for no curve, more than there are line styles, or lengths that differ.
+    """
+    if not 1 <= len(curves) <= len(LINES):
+        raise ValueError(f"between 1 and {len(LINES)} curves can be told apart, got {len(curves)}")
+    rows = {name: _row(name, curve) for name, curve in curves.items()}
+    places = {name: torch.arange(len(row)) if x is None else _row("x", x) for name, row in rows.items()}
+    for name, row in rows.items():
+        if len(places[name]) != len(row):
+            raise ValueError(f"x has {len(places[name])} positions, but curve {name!r} {len(row)} values")
+    if ax is None:
+        _, ax = plt.subplots(figsize=FIGURE_SIZE, layout="constrained")
+    for (name, row), (color, dashes, marker) in zip(rows.items(), LINES, strict=False):
+        ax.plot(places[name], row, color=color, linestyle=dashes, marker=marker, markevery=[len(row) - 1], label=name)
+    ax.set(xlabel=x_label, ylabel=y_label, title=title or "")
+    ax.grid(alpha=0.3)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(frameon=False, handlelength=4)
+    return ax
+
+
+def _row(name: str, curve: Curve) -> Tensor:
+    values = torch.as_tensor(curve).detach().cpu().float()
+    if values.ndim != 1 or len(values) == 0:
+        raise ValueError(f"{name!r} must be a row of at least one number, got shape {tuple(values.shape)}")
+    return values

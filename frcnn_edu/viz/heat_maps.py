@@ -1,0 +1,62 @@
+"""Heat maps: a value per cell of a feature map, laid over the image that it was computed from.
+
+Cells are drawn as squares and not smoothed: how coarse the map is, is what the lessons are about. The colours are
+cividis, made to read the same with and without colour vision.
+"""
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from torch import Tensor
+
+from frcnn_edu.viz.images import show_image
+
+COLORS = "cividis"
+
+
+def draw_heat_map(
+    image: Tensor,
+    heat: Tensor,
+    stride: float | None = None,
+    limits: tuple[float, float] | None = None,
+    label: str | None = None,
+    alpha: float = 0.65,
+    ax: Axes | None = None,
+    title: str | None = None,
+) -> Axes:
+    """Lay `heat`, (h, w), over an image, (3, H, W) in [0, 1], with a colour bar called `label`.
+
+    A cell covers `stride` pixels; without one the map is stretched over the image. `limits` are the values of the
+    darkest and the brightest colour, the map's own extremes by default. NaN is left clear.
+    Raises TypeError or ValueError where `image` is none, `heat` is no map, or a number cannot be meant.
+    """
+    _check_heat_map(heat)
+    if limits is not None and not limits[0] < limits[1]:
+        raise ValueError(f"limits must be (low, high) with low < high, got {limits}")
+    if stride is not None and not stride > 0:
+        raise ValueError(f"stride must be above 0 pixels, got {stride}")
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"alpha must lie in [0, 1], got {alpha}")
+    ax = show_image(image, ax, title)
+    height, width = image.shape[-2:]
+    rows, columns = heat.shape
+    right, bottom = (width, height) if stride is None else (columns * stride, rows * stride)
+    low, high = limits or (None, None)
+    values = heat.detach().cpu().float().numpy()  # (h, w)
+    colors = mpl.colormaps[COLORS]
+    overlay = ax.imshow(
+        values, colors, alpha=alpha, vmin=low, vmax=high, extent=(0, right, bottom, 0), interpolation="nearest"
+    )
+    ax.set(xlim=(0, width), ylim=(height, 0))
+    ax.figure.colorbar(overlay, ax=ax, label=label, shrink=0.8, pad=0.02)
+    return ax
+
+
+def _check_heat_map(heat: Tensor) -> None:
+    if not isinstance(heat, Tensor):
+        raise TypeError(f"heat must be a tensor (h, w), got {type(heat).__name__}")
+    if heat.ndim != 2 or heat.numel() == 0:
+        raise ValueError(
+            f"heat must be one map (h, w), got {tuple(heat.shape)}; pick a channel, or take its maximum over anchors"
+        )
+    if heat.isnan().all() or heat.isinf().any():
+        raise ValueError("heat holds infinity or nothing but NaN; if a network made it, its training has diverged")
