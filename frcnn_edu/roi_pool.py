@@ -1,0 +1,277 @@
+"""RoI pooling: from a feature map and a region of any size to a small grid of fixed size.
+
+Fast R-CNN (section 2.1), which Faster R-CNN takes over, rounds a region to whole cells, cuts it into P x P bins of
+whole cells and keeps the maximum of each: `roi_pool`. Mask R-CNN (section 3) rounds nothing, reads each bin at a few
+points between the cells and averages: `roi_align`. `MultiScaleRoIPool` does either on the levels of a pyramid.
+
+Both equal torchvision's compiled operators, in plain PyTorch that autograd differentiates: `roi_pool` finds the
+cells that hold the maxima and gathers them, `roi_align` is an embedding bag, PyTorch's name for a weighted sum of
+table rows. A row is a cell with all its channels, or as many of them at a time as stay in a core's cache: that is
+what makes them fast. As in torchvision, no gradient reaches the regions.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from frcnn_edu.boxes import box_area, check_boxes, check_same_device, full_precision
+
+CHANNELS_AT_ONCE = 64
+CANONICAL_SIZE, CANONICAL_LEVEL = 224, 4
+"""A region of 224 x 224, ImageNet's image, belongs on level 4, of stride 16 (FPN, equation 1)."""
+LEVEL_TOLERANCE = 1e-6
+"""torchvision's: a region this little short of the next level belongs there, whatever rounding did to its area."""
+
+Windows = dict[int, dict[int, tuple[Tensor, Tensor]]]
+
+
+def roi_pool(
+    features: Tensor, rois: Sequence[Tensor], output_size: int | tuple[int, int], spatial_scale: float = 1.0
+) -> Tensor:
+    """The maximum of every bin of every region: (B, C, H, W), B x (N_i, 4) -> (N, C, P, P), image after image.
+
+    Regions are in pixels, and `spatial_scale` is cells per pixel. Edges are rounded to whole cells, halves away from
+    zero; the last cell is part of the region, and bins share a row or column of cells where they do not divide
+    evenly. A bin without a cell on the map gives 0. Source: Fast R-CNN, section 2.1.
+    Raises TypeError or ValueError where features, regions and sizes do not fit together.
+    """
+    boxes, image, (rows, columns) = _check_rois(features, rois, output_size)
+    height, width = features.shape[2:]
+    top, bottom = _whole_cells(boxes[:, 1], boxes[:, 3], spatial_scale, rows, height)  # (N, P) each
+    left, right = _whole_cells(boxes[:, 0], boxes[:, 2], spatial_scale, columns, width)  # (N, P) each
+    edges = (image[:, None, None], top[:, :, None], bottom[:, :, None], left[:, None, :], right[:, None, :])
+    edges = [edge.flatten() for edge in torch.broadcast_tensors(*edges)]  # 5 x (M,), M = N * P * P bins
+    windows = _windows(*edges, height, width)
+    pooled = []
+    for cells in _slices(features):
+        table = F.pad(cells.flatten(0, 2), (0, 0, 0, 1))  # (B * H * W + 1, c): the row of zeros is for empty bins
+        pooled.append(table.gather(0, _first_maxima(cells.detach(), windows, len(edges[0]))))  # (M, c)
+    return _join(pooled, len(boxes), rows, columns).to(features.dtype)
+
+
+def roi_align(
+    features: Tensor,
+    rois: Sequence[Tensor],
+    output_size: int | tuple[int, int],
+    spatial_scale: float = 1.0,
+    sampling_ratio: int = 2,
+    aligned: bool = False,
+) -> Tensor:
+    """The mean of every bin of every region at points between cells: (B, C, H, W), B x (N_i, 4) -> (N, C, P, P).
+
+    Regions are in pixels, and `spatial_scale` is cells per pixel. A bin is read, bilinearly, at `sampling_ratio`
+    points each way; points more than a cell outside the map count as 0. `aligned` takes a cell's centre for half a
+    cell, as it is; without, for 0, and regions are at least one cell large: the older way, torchvision's default.
+    Source: Mask R-CNN, section 3. Raises TypeError or ValueError where the arguments do not fit together.
+    """
+    boxes, image, (rows, columns) = _check_rois(features, rois, output_size)
+    if sampling_ratio < 1:
+        raise ValueError(f"sampling_ratio must be at least 1 point per bin and direction, got {sampling_ratio}")
+    height, width = features.shape[2:]
+    boxes = boxes * spatial_scale - (0.5 if aligned else 0.0)  # (N, 4) in cells
+    y, y_weight = _points(boxes[:, 1], boxes[:, 3], rows, sampling_ratio, height, aligned)  # (N, P, 2S) each
+    x, x_weight = _points(boxes[:, 0], boxes[:, 2], columns, sampling_ratio, width, aligned)  # (N, P, 2S) each
+    row = (image[:, None, None] * height + y) * width  # (N, P, 2S)
+    bag = (len(boxes) * rows * columns, 4 * sampling_ratio**2)  # (M, 4SS) cells for each bin
+    cells = (row[:, :, None, :, None] + x[:, None, :, None, :]).reshape(bag)
+    weights = (y_weight[:, :, None, :, None] * x_weight[:, None, :, None, :]).reshape(bag)
+    tables = (cells_of_slice.flatten(0, 2) for cells_of_slice in _slices(features))  # (B * H * W, c) each
+    pooled = [F.embedding_bag(cells, table, mode="sum", per_sample_weights=weights) for table in tables]
+    return _join(pooled, len(boxes), rows, columns).to(features.dtype)
+
+
+def pyramid_level(boxes: Tensor, lowest: int, highest: int) -> Tensor:
+    """The pyramid level, `lowest` to `highest`, that each region is pooled from: (N, 4) in pixels -> (N,) int64.
+
+    Half the size, one level down; level k has stride 2**k. Source: Feature Pyramid Networks, equation 1.
+    """
+    relative_size = box_area(boxes).sqrt() / CANONICAL_SIZE  # (N,)
+    level = (CANONICAL_LEVEL + relative_size.log2() + LEVEL_TOLERANCE).floor()  # -infinity for a box without area
+    return level.clamp(lowest, highest).long()
+
+
+class MultiScaleRoIPool(nn.Module):
+    """Pools each region from the level of a feature pyramid that fits its size; one map is a pyramid of one level.
+
+    `operator` is "align" (`sampling_ratio` points each way) or "pool". `featmap_names` picks maps from a mapping;
+    left out, it is all but the one named "pool", which a pyramid has for the RPN alone.
+    Raises ValueError for another operator.
+    """
+
+    def __init__(
+        self,
+        output_size: int | tuple[int, int],
+        operator: str = "align",
+        sampling_ratio: int = 2,
+        featmap_names: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__()
+        if operator not in ("align", "pool"):
+            raise ValueError(f'operator must be "align" or "pool", got {operator!r}')
+        self.output_size, self.operator, self.sampling_ratio = output_size, operator, sampling_ratio
+        self.featmap_names = featmap_names
+
+    def forward(
+        self,
+        features: Mapping[str, Tensor] | Sequence[Tensor],
+        proposals: Sequence[Tensor],
+        image_sizes: Sequence[tuple[int, int]],
+    ) -> Tensor:
+        """Maps (B, C, H_l, W_l), finest first, and B x (N_i, 4) in pixels -> (N, C, P, P), image after image.
+
+        `image_sizes` are (height, width); the largest, against the maps, tells the strides, as powers of two.
+        Raises ValueError where strides do not double from map to map.
+        """
+        maps = self._chosen(features)
+        height = max(size[0] for size in image_sizes)
+        levels = [round(math.log2(height / one.shape[-2])) for one in maps]
+        if levels != list(range(levels[0], levels[0] + len(maps))):
+            raise ValueError(f"strides must double from map to map, got {[2**level for level in levels]}")
+        if len(maps) == 1:
+            return self._pool(maps[0], proposals, levels[0])
+        boxes = torch.cat(list(proposals))  # (N, 4)
+        level_of = pyramid_level(boxes, levels[0], levels[-1])  # (N,)
+        rows_of = torch.arange(len(boxes), device=boxes.device).split([len(one) for one in proposals])
+        order, pooled = [], []
+        for level, one_map in zip(levels, maps, strict=True):
+            mine = [rows[level_of[rows] == level] for rows in rows_of]  # B x (n_i,)
+            pooled.append(self._pool(one_map, [boxes[rows] for rows in mine], level))
+            order += mine
+        return torch.cat(pooled).index_select(0, torch.cat(order).argsort())
+
+    def _chosen(self, features: Mapping[str, Tensor] | Sequence[Tensor]) -> list[Tensor]:
+        if not isinstance(features, Mapping):
+            return list(features)
+        return [features[name] for name in self.featmap_names or features if name != "pool"]
+
+    def _pool(self, feature_map: Tensor, rois: Sequence[Tensor], level: int) -> Tensor:
+        if self.operator == "pool":
+            return roi_pool(feature_map, rois, self.output_size, 2.0**-level)
+        return roi_align(feature_map, rois, self.output_size, 2.0**-level, self.sampling_ratio)
+
+
+def _whole_cells(low: Tensor, high: Tensor, scale: float, bins: int, size: int) -> tuple[Tensor, Tensor]:
+    """First cell of each bin and the one after its last, along one axis: (N,), (N,) in pixels -> (N, P), (N, P)."""
+    first, last = _round_half_away(low * scale), _round_half_away(high * scale)  # (N,) each
+    bin_size = ((last - first + 1).clamp(min=1) / bins).unsqueeze(1)  # (N, 1)
+    i = torch.arange(bins, dtype=low.dtype, device=low.device)  # (P,)
+    start = (i * bin_size).floor() + first.unsqueeze(1)  # (N, P)
+    end = ((i + 1) * bin_size).ceil() + first.unsqueeze(1)  # (N, P)
+    return start.clamp(0, size).long(), end.clamp(0, size).long()
+
+
+def _round_half_away(x: Tensor) -> Tensor:
+    """C's round. `torch.round` takes halves to even: an edge at 8 px on stride 16, 0.5, would land on another cell."""
+    whole = x.trunc()
+    return whole + (2 * (x - whole)).trunc()
+
+
+def _windows(
+    image: Tensor, top: Tensor, bottom: Tensor, left: Tensor, right: Tensor, height: int, width: int
+) -> Windows:
+    """Four windows in the corners of each of M bins, their sides the largest powers of two that fit, so they cover it.
+
+    By the two exponents, width first: the bins with such windows (m,), and their places (4 * m,) in the table of all
+    windows of that size. Empty bins have none.
+    """
+    tall, wide = _floor_log2(bottom - top), _floor_log2(right - left)  # (M,) each, -1 where empty
+    windows: Windows = {}
+    for j in range(max(wide.unique().tolist(), default=-1) + 1):
+        for i in range(max(tall.unique().tolist(), default=-1) + 1):
+            bins = ((tall == i) & (wide == j)).nonzero().squeeze(1)  # (m,)
+            y = torch.stack((top[bins], bottom[bins] - 2**i)).unsqueeze(1)  # (2, 1, m)
+            x = torch.stack((left[bins], right[bins] - 2**j))  # (2, m)
+            row = image[bins] * (height - 2**i + 1) + y  # (2, 1, m)
+            windows.setdefault(j, {})[i] = bins, (row * (width - 2**j + 1) + x).flatten()
+    return windows
+
+
+def _floor_log2(sizes: Tensor) -> Tensor:
+    return torch.frexp(sizes.float()).exponent - 1
+
+
+@torch.no_grad()
+def _first_maxima(features: Tensor, windows: Windows, bins: int) -> Tensor:
+    """The first cell, row by row, that holds a bin's maximum: (B, H, W, C) -> (M, C) int64; B * H * W if it is empty.
+
+    A window twice as large is two windows side by side, so a few doublings give the maxima of all windows.
+    """
+    nowhere = features[..., 0].numel()
+    number = torch.arange(nowhere, device=features.device, dtype=features.dtype)  # floats, as fast as the maxima
+    wide = features, number.view(*features.shape[:3], 1).expand_as(features)
+    found = torch.full((bins, features.shape[3]), nowhere, device=features.device)
+    for (
+        j,
+        of_width,
+    ) in windows.items():  # widths first: then of two halves with one maximum the upper has the first cell
+        window = wide = _doubled(*wide, 2, 2**j // 2)
+        for i, (some, places) in of_width.items():
+            window = _doubled(*window, 1, 2**i // 2)
+            shape = (4, len(some), features.shape[3])
+            values, cells = (table.flatten(0, 2).index_select(0, places).view(shape) for table in window)
+            elsewhere = values.ne_(values.amax(dim=0))  # (4, m, C) 1 where the maximum is not in this window
+            first = cells.add_(elsewhere, alpha=nowhere).amin(dim=0).clamp_(max=nowhere)  # (m, C)
+            found.index_copy_(0, some, first.long())
+    return found
+
+
+def _doubled(values: Tensor, cells: Tensor, dim: int, step: int) -> tuple[Tensor, Tensor]:
+    """Maxima, and the first cells that hold them, over windows twice as long in `dim` as their `step`, so far."""
+    if step == 0:
+        return values, cells
+    length = values.shape[dim] - step
+    near, far = values.narrow(dim, 0, length), values.narrow(dim, step, length)
+    farther = (far - near).gt_(0)  # 1 where the maximum is in the farther half only
+    first = torch.lerp(cells.narrow(dim, 0, length), cells.narrow(dim, step, length), farther)
+    return torch.maximum(near, far), first
+
+
+def _points(low: Tensor, high: Tensor, bins: int, samples: int, size: int, aligned: bool) -> tuple[Tensor, Tensor]:
+    """The cells that a bin's points lie between along one axis, and their weights: (N,), (N,) -> 2 x (N, P, 2S)."""
+    length = high - low if aligned else (high - low).clamp(min=1)  # (N,)
+    bin_size = (length / bins)[:, None, None]  # (N, 1, 1)
+    i = torch.arange(bins, dtype=low.dtype, device=low.device)[:, None]  # (P, 1)
+    step = torch.arange(samples, dtype=low.dtype, device=low.device) + 0.5  # (S,)
+    point = low[:, None, None] + i * bin_size + step * bin_size / samples  # (N, P, S)
+    counts = (point >= -1) & (point <= size)
+    point = point.clamp(0, size - 1)
+    cell = point.floor()
+    weight = point - cell  # of the next cell
+    cells = torch.stack((cell, (cell + 1).clamp(max=size - 1)), dim=-1)  # (N, P, S, 2)
+    weights = torch.stack((1 - weight, weight), dim=-1) * counts.unsqueeze(-1) / samples  # (N, P, S, 2)
+    return cells.long().flatten(2), weights.flatten(2)
+
+
+def _slices(features: Tensor) -> Iterator[Tensor]:
+    """(B, C, H, W) -> contiguous (B, H, W, c), a few channels at a time, in float32 at least."""
+    for channels in full_precision(features).split(CHANNELS_AT_ONCE, dim=1):
+        yield channels.movedim(1, 3).contiguous()
+
+
+def _join(pooled: Sequence[Tensor], regions: int, rows: int, columns: int) -> Tensor:
+    """Slices (N * P * P, c) of all channels -> (N, C, P, P)."""
+    parts = [part.view(regions, rows * columns, part.shape[1]).transpose(1, 2) for part in pooled]
+    return torch.cat(parts, dim=1).unflatten(2, (rows, columns))
+
+
+def _check_rois(
+    features: Tensor, rois: Sequence[Tensor], output_size: int | tuple[int, int]
+) -> tuple[Tensor, Tensor, tuple[int, int]]:
+    """All regions (N, 4), the image (N,) that each is of, and the grid's size; or an error that says what is off."""
+    if features.ndim != 4 or not features.is_floating_point():
+        raise ValueError(f"features must be floats (B, C, H, W), got {features.dtype} {tuple(features.shape)}")
+    if isinstance(rois, Tensor) or len(rois) != len(features):
+        got = f"a tensor {tuple(rois.shape)}" if isinstance(rois, Tensor) else f"{len(rois)}"
+        raise ValueError(f"rois must be a list of {len(features)}, one tensor (N, 4) per image, got {got}")
+    for i, boxes in enumerate(rois):
+        check_boxes(boxes, f"rois[{i}]")
+        check_same_device(features=features, **{f"rois[{i}]": boxes})
+    size = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
+    if len(size) != 2 or min(size) < 1:
+        raise ValueError(f"output_size must be a count of bins or (rows, columns), at least 1, got {output_size}")
+    counts = torch.tensor([len(boxes) for boxes in rois], device=features.device)
+    image = torch.arange(len(rois), device=features.device).repeat_interleave(counts)  # (N,)
+    return torch.cat(list(rois)).detach().to(full_precision(features).dtype), image, size
