@@ -1,0 +1,48 @@
+"""One JupyterLab and one Chromium for all browser tests; one page and one kernel for each notebook."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from jupyterlab_driver import CHROMIUM_FLAGS, NO_CHROMIUM, LabServer, Notebook, find_chromium
+
+VIEWPORT = {"width": 1280, "height": 900}
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[object]:
+    """A Chromium that playwright steers; skips, saying how to get one, where there is none."""
+    path = find_chromium()
+    if path is None:
+        pytest.skip(NO_CHROMIUM)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(CHROMIUM_FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
+    """A JupyterLab over an empty folder."""
+    server = LabServer(tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("jupyter"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def open_notebook(chromium: object, lab_server: LabServer) -> Iterator[Callable[..., Notebook]]:
+    """Opens a notebook, a file or a list of code cells, in a page of its own; all are closed after the module."""
+    opened: list[Notebook] = []
+
+    def open_one(what: Path | list[str], name: str = "test.ipynb", dpr: float = 1, dark: bool = False) -> Notebook:
+        lab_server.use_theme(dark)
+        path = lab_server.write_notebook(name, what) if isinstance(what, list) else lab_server.copy_notebook(what)
+        context = chromium.new_context(viewport=VIEWPORT, device_scale_factor=dpr)
+        opened.append(Notebook(lab_server, context, path))
+        return opened[-1]
+
+    yield open_one
+    for notebook in opened:
+        notebook.close()

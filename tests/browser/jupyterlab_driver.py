@@ -1,0 +1,293 @@
+"""A real JupyterLab and a real browser, for tests: a server, and a notebook open in it.
+
+`LabServer` is a JupyterLab with settings of its own (no news, no token, this computer only) over a folder of notebooks.
+`Notebook` is one of them in a browser page: run it, look at it, use mouse and keyboard through `page`, ask its kernel.
+"""
+
+import ast
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import nbformat
+from jupyter_client import BlockingKernelClient
+
+HOST = "127.0.0.1"
+START_TIMEOUT = 90
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+CHROMIUM_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+NO_CHROMIUM = (
+    "no Chromium found: install it (apt install chromium, brew install --cask chromium, or playwright install "
+    "chromium) or name one in the environment variable CHROMIUM"
+)
+SETTINGS = {
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
+    "@jupyterlab/docmanager-extension:plugin": {"autosave": False},
+}
+NOTEBOOK = "jupyterapp.shell.currentWidget"
+
+
+def find_chromium() -> str | None:
+    """The path of a Chromium or Chrome: the environment's CHROMIUM, one on PATH, or the one playwright installed."""
+    if path := os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None):
+        return path
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        path = playwright.chromium.executable_path
+    return path if Path(path).exists() else None
+
+
+class LabServer:
+    """A JupyterLab over `folder`, answering at `url` until `stop` is called."""
+
+    def __init__(self, folder: Path, home: Path) -> None:
+        self.folder, self.home = folder, home
+        self.port = _free_port()
+        self.url = f"http://{HOST}:{self.port}"
+        self.runtime = home / "runtime"
+        self.log = home / "server.log"
+        self._write_settings(SETTINGS)
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(self._command(), env=self._environment(), stdout=log, stderr=log)
+        self._wait()
+
+    def stop(self) -> None:
+        """End the server and its kernels."""
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+    def write_notebook(self, name: str, cells: list[str]) -> str:
+        """Write a notebook of these code cells; returns its path inside the folder."""
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
+        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(notebook, self.folder / name)
+        return name
+
+    def copy_notebook(self, source: Path) -> str:
+        """Copy a notebook into the folder, so that a test cannot change the course's own."""
+        shutil.copy(source, self.folder / source.name)
+        return source.name
+
+    def ask(self, path: str, method: str = "GET", body: dict | None = None) -> object:
+        """The server's answer to a request of its REST interface."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.url}/{path}", data, method=method)
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            text = reply.read()
+        return json.loads(text) if text else None
+
+    def use_theme(self, dark: bool) -> None:
+        """Light or dark, for pages opened from now on."""
+        theme = {"theme": "JupyterLab Dark" if dark else "JupyterLab Light"}
+        self.ask("lab/api/settings/@jupyterlab/apputils-extension:themes", "PUT", {"raw": json.dumps(theme)})
+
+    def _command(self) -> list[str]:
+        flags = {
+            "ServerApp.ip": HOST,
+            "ServerApp.port": self.port,
+            "ServerApp.port_retries": 0,
+            "ServerApp.root_dir": self.folder,
+            "ServerApp.disable_check_xsrf": True,
+            "IdentityProvider.token": "",
+            "LabApp.expose_app_in_browser": True,
+        }
+        given = [f"--{name}={value}" for name, value in flags.items()]
+        return [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", *given]
+
+    def _environment(self) -> dict[str, str]:
+        own = {
+            "JUPYTER_CONFIG_DIR": "config",
+            "JUPYTER_DATA_DIR": "data",
+            "JUPYTER_RUNTIME_DIR": "runtime",
+            "JUPYTERLAB_SETTINGS_DIR": "settings",
+            "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+            "IPYTHONDIR": "ipython",
+        }
+        return os.environ | {name: str(self.home / folder) for name, folder in own.items()}
+
+    def _write_settings(self, settings: dict) -> None:
+        folder = self.home / "config" / "labconfig"
+        folder.mkdir(parents=True)
+        (folder / "default_setting_overrides.json").write_text(json.dumps(settings))
+
+    def _wait(self) -> None:
+        for _ in range(START_TIMEOUT * 10):
+            if self.process.poll() is not None:
+                break
+            try:
+                self.ask("api")
+                return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.1)
+        self.stop()
+        raise RuntimeError(f"JupyterLab did not start:\n{self.log.read_text()[-2000:]}")
+
+
+class Notebook:
+    """A notebook in a page of the browser, its kernel ready."""
+
+    def __init__(self, server: LabServer, context: object, path: str) -> None:
+        self.server, self.context = server, context
+        self.page = context.new_page()
+        self.console: list[str] = []
+        self.outside: list[str] = []
+        self._log_start = server.log.stat().st_size
+        self._client: BlockingKernelClient | None = None
+        self._watch()
+        self.page.goto(f"{server.url}/doc/tree/{path}?reset")
+        self.wait_for_kernel()
+
+    def wait_for_kernel(self, timeout: float = 60) -> None:
+        """Return once the kernel is idle; before that Lab drops a "run all" without a word."""
+        self.page.wait_for_function("window.jupyterapp?.shell.currentWidget?.sessionContext", timeout=timeout * 1000)
+        self.page.evaluate(f"{NOTEBOOK}.sessionContext.ready")
+        self._wait_idle(timeout)
+
+    def run_all(self, timeout: float = 120) -> None:
+        """Run all cells and wait until the last is done and every widget it made has been drawn."""
+        self.page.set_default_timeout(timeout * 1000)
+        self.page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
+        self._wait_idle(timeout)
+        self.settle()
+
+    def settle(self, frames: int = 3) -> None:
+        """Let the page draw what it has, and the kernel take in what the page told it."""
+        wait = "n => new Promise(done => { const go = () => n-- ? requestAnimationFrame(go) : done(); go(); })"
+        self.page.evaluate(wait, frames)
+        self.page.wait_for_timeout(100)
+        self._wait_idle(30)
+
+    def cell_errors(self) -> list[str]:
+        """Every error that a cell, or an Output widget in a cell, holds."""
+        held = self.page.evaluate(
+            f"""[...{NOTEBOOK}.content.model.cells].flatMap(cell => (cell.toJSON().outputs ?? [])
+                .filter(output => output.output_type === "error").map(output => output.ename + ": " + output.evalue))"""
+        )
+        drawn = self.page.locator('[data-mime-type="application/vnd.jupyter.error"]').all_inner_texts()
+        broken = self.page.locator(".jupyter-widgets-error-widget, .jp-mod-error").all_inner_texts()
+        return held + [text for text in drawn if not any(error.split(":")[0] in text for error in held)] + broken
+
+    def callback_errors(self) -> list[str]:
+        """Errors that a widget's callback raised in the kernel, which no cell shows."""
+        with self.server.log.open() as log:
+            log.seek(self._log_start)
+            text = log.read()
+        logged = re.findall(r"^(?!\s)(\w*(?:Error|Exception)\b: .*)$", text, re.MULTILINE)
+        return logged + self._iopub_errors()
+
+    def problems(self) -> dict[str, list[str]]:
+        """All that should be empty after a lesson has run and been played with: assert that this is {}.
+
+        Lab itself puts no error and no warning on the console of a sound notebook, so none is excused.
+        """
+        found = {
+            "cells": self.cell_errors(),
+            "callbacks": self.callback_errors(),
+            "console": self.console,
+            "requests outside": self.outside,
+        }
+        return {where: what for where, what in found.items() if what}
+
+    def evaluate(self, expression: str) -> object:
+        """The value of a Python expression in the notebook's kernel (numbers, strings, lists …; else its repr)."""
+        reply = self._kernel().execute("", silent=True, user_expressions={"value": expression}, reply=True, timeout=30)
+        value = reply["content"]["user_expressions"]["value"]
+        if value["status"] == "error":
+            raise RuntimeError(f"{expression}: {value['ename']}: {value['evalue']}")
+        text = value["data"]["text/plain"]
+        try:
+            return ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            return text
+
+    def wait_until(self, expression: str, timeout: float = 10) -> object:
+        """The value of a Python expression in the kernel once it is true; fails with its last value."""
+        end = time.monotonic() + timeout
+        while not (value := self.evaluate(expression)):
+            assert time.monotonic() < end, f"{expression} stayed {value!r} for {timeout} s"
+            time.sleep(0.05)
+        return value
+
+    def execute(self, code: str) -> None:
+        """Run code in the notebook's kernel, outside of any cell; raises what it raises."""
+        reply = self._kernel().execute(code, store_history=False, reply=True, timeout=60)["content"]
+        if reply["status"] == "error":
+            raise RuntimeError(f"{reply['ename']}: {reply['evalue']}")
+
+    def screenshot(self, path: Path) -> Path:
+        """A picture of the page as it is."""
+        self.page.screenshot(path=path)
+        return path
+
+    def close(self) -> None:
+        """Close the page and end its kernel."""
+        if self._client:
+            self._client.stop_channels()
+        sessions = self.server.ask("api/sessions")
+        self.context.close()
+        for session in sessions:
+            self.server.ask(f"api/sessions/{session['id']}", "DELETE")
+
+    def _watch(self) -> None:
+        self.page.on("pageerror", lambda error: self.console.append(f"uncaught: {error}"))
+        self.page.on("console", self._note_message)
+        self.page.on("websocket", lambda socket: self._note_request(socket.url))
+        self.context.on("request", lambda request: self._note_request(request.url))
+        self.context.route(re.compile(rf"^https?://(?!{re.escape(HOST)}[:/])"), lambda route: route.abort())
+
+    def _note_message(self, message: object) -> None:
+        if message.type in ("error", "warning"):
+            self.console.append(f"{message.type}: {message.text} ({message.location.get('url', '')})")
+
+    def _note_request(self, url: str) -> None:
+        if re.match(r"(http|ws)s?:", url) and not re.match(rf"\w+://{re.escape(HOST)}[:/]", url):
+            self.outside.append(url)
+
+    def _wait_idle(self, timeout: float) -> None:
+        idle = f"{NOTEBOOK}.sessionContext.session?.kernel?.status === 'idle'"
+        self.page.wait_for_function(idle, timeout=timeout * 1000)
+
+    def _kernel(self) -> BlockingKernelClient:
+        if self._client is None:
+            kernel = self.page.evaluate(f"{NOTEBOOK}.sessionContext.session.kernel.id")
+            self._client = BlockingKernelClient(connection_file=str(self.server.runtime / f"kernel-{kernel}.json"))
+            self._client.load_connection_file()
+            self._client.start_channels()
+            self._client.wait_for_ready(timeout=30)
+        return self._client
+
+    def _iopub_errors(self) -> list[str]:
+        if self._client is None:
+            return []
+        errors = []
+        while self._client.iopub_channel.msg_ready():
+            message = self._client.get_iopub_msg(timeout=1)
+            if message["msg_type"] == "error":
+                errors.append(f"{message['content']['ename']}: {message['content']['evalue']}")
+        return errors
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return probe.getsockname()[1]
