@@ -50,11 +50,11 @@ class State:
 STATES = (
     State("anchor", SKY_BLUE, width=1),
     State("positive", GREEN, width=2.5),
-    State("negative", VERMILION, dash=(4, 4), width=1.5),
-    State("ignored", GREY, dash=(1.5, 3), width=1.5),
+    State("negative", VERMILION, dash=(7, 5), width=2),
+    State("ignored", GREY, dash=(2, 5), width=2),
     State("ground truth", YELLOW, width=3.5),
     State("detection", ORANGE, dash=(12, 4), width=2.5),
-    State("suppressed", PURPLE, dash=(8, 3, 2, 3), width=1.5),
+    State("suppressed", PURPLE, dash=(9, 3, 2, 3), width=2),
 )
 """The states of the course, in this order; a box's state is its index here (see `state_index`)."""
 

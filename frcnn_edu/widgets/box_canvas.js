@@ -58,10 +58,11 @@ const DECIMALS = 10; // the mouse places boxes on tenths of a pixel
 const SEND_EVERY = 33; // ms
 const BIG_STEP = 10; // Shift's factor on the keyboard
 const HANDLES_FOR = 50; // with more editable boxes than this, only the selected one shows its handles
-const CASED_UP_TO = 400; // boxes of a state that still get a dark edge; in a crowd it would only be mud
+const CROWD = 400; // boxes of a state from which they are drawn without the dark edge, which would only be mud
 const CAPTIONS_UP_TO = 100;
 const SHARP_FROM = 3; // CSS pixels per image pixel from which pixels are shown as squares
-const CASING = "rgba(0, 0, 0, 0.6)";
+const CASING_ALPHA = 0.6;
+const CASING = `rgba(0, 0, 0, ${CASING_ALPHA})`;
 
 const HANDLES = [[-1, -1], [0, -1], [1, -1], [1, 0], [1, 1], [0, 1], [-1, 1], [-1, 0]];
 const CORNERS = HANDLES.filter(([sx, sy]) => sx && sy);
@@ -150,7 +151,7 @@ function createCanvas({ model, el, pointerStep = 8, ...hooks }) {
 
   function layout() {
     const room = root.clientWidth - 2 * parseFloat(getComputedStyle(root).paddingLeft);
-    if (room <= 0) return; // in a hidden tab; the observer calls again
+    if (!(room > 0)) return; // not on the page yet, or in a hidden tab; the observer calls again
     const [width, height] = model.get("_image_size");
     const margin = model.get("margin");
     const dpr = window.devicePixelRatio || 1;
@@ -180,7 +181,9 @@ function createCanvas({ model, el, pointerStep = 8, ...hooks }) {
   function frame() {
     const started = performance.now();
     const todo = pending;
-    [pending, frameRequest] = [new Set(), 0];
+    frameRequest = 0;
+    if (!view.cssWidth) return; // layout will paint
+    pending = new Set();
     if (todo.has("shown")) {
       refilter();
       drawLegend();
@@ -291,21 +294,79 @@ function createCanvas({ model, el, pointerStep = 8, ...hooks }) {
 
   function drawBoxes() {
     clear(middle);
-    const groups = palette.map(() => []);
+    const groups = palette.map((state) => ({ state, members: [] }));
     for (let i = 0; i < states.length; i++) {
-      if (shown[i] && !(i === selected && editable[i])) groups[states[i]]?.push(boxes.subarray(4 * i, 4 * i + 4));
+      if (shown[i] && !(i === selected && editable[i])) groups[states[i]].members.push(i);
     }
-    const rareLast = palette.map((_, i) => i).sort((a, b) => groups[b].length - groups[a].length);
-    for (const i of rareLast) strokeBoxes(middle, groups[i], palette[i], { cased: groups[i].length <= CASED_UP_TO });
+    groups.sort((a, b) => b.members.length - a.members.length); // the few on top of the many
+    const image = new ImageData(middle.canvas.width, middle.canvas.height);
+    for (const { state, members } of groups) inkBoxes(image, members, state);
+    middle.putImageData(image, 0, 0);
   }
 
-  /* Lines lie on whole device pixels, or they blur. */
+  const boxAt = (index) => boxes.subarray(4 * index, 4 * index + 4);
+
+  /* Stroking thousands of dashed outlines takes a canvas half a second; dash by dash into its pixels takes some ms. */
+  function inkBoxes({ data, width, height }, members, { color, dash, width: lineWidth }) {
+    const ink = new Uint32Array(data.buffer);
+    const { thick, first } = pen(lineWidth);
+    const [on, period] = dashesInPixels(dash);
+    const fill = (x1, y1, x2, y2, pixel, edge) => { // `edge` pixels wider on all sides
+      const left = Math.max(x1 - edge, 0);
+      const right = Math.min(x2 + edge, width);
+      const end = Math.min(y2 + edge, height);
+      for (let y = Math.max(y1 - edge, 0); y < end; y++) for (let k = y * width + left; k < y * width + right; k++) ink[k] = pixel;
+    };
+    const outline = (index, pixel, edge) => {
+      const [left, top] = [first(boxes[4 * index]), first(boxes[4 * index + 1])];
+      const [right, bottom] = [first(boxes[4 * index + 2]) + thick, first(boxes[4 * index + 3]) + thick];
+      for (const [start, length] of on) {
+        for (let x = left + start; x < right; x += period) {
+          const end = Math.min(x + length, right);
+          fill(x, top, end, top + thick, pixel, edge);
+          fill(x, bottom - thick, end, bottom, pixel, edge);
+        }
+        for (let y = top + start; y < bottom; y += period) {
+          const end = Math.min(y + length, bottom);
+          fill(left, y, left + thick, end, pixel, edge);
+          fill(right - thick, y, right, end, pixel, edge);
+        }
+      }
+    };
+    const passes = [[asPixel(color), 0]];
+    if (members.length <= CROWD) passes.unshift([asPixel("#000000", CASING_ALPHA), Math.round(view.dpr)]);
+    for (const [pixel, edge] of passes) for (const index of members) outline(index, pixel, edge);
+  }
+
+  /* Where the drawn parts of a dash pattern start and how long they are, and after how many pixels it repeats. */
+  function dashesInPixels(dash) {
+    if (!dash.length) return [[[0, Infinity]], Infinity];
+    const on = [];
+    let period = 0;
+    dash.map((length) => Math.max(1, Math.round(length * view.dpr))).forEach((length, i) => {
+      if (i % 2 === 0) on.push([period, length]);
+      period += length;
+    });
+    return [on, period];
+  }
+
+  function asPixel(color, alpha = 1) {
+    const [red, green, blue] = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
+    return new Uint32Array(new Uint8Array([red, green, blue, 255 * alpha]).buffer)[0];
+  }
+
+  /* A line's thickness in device pixels, and the first pixel that it covers about a coordinate: whole ones, or it blurs. */
+  function pen(width) {
+    const { dpr, scale, margin } = view;
+    const thick = Math.max(1, Math.round(width * dpr));
+    return { thick, first: (value) => Math.round((PAD + (value + margin) * scale) * dpr - thick / 2) };
+  }
+
   function strokeBoxes(context, group, { color, dash, width }, { fill = 0, cased = false, wider = 0 } = {}) {
     if (!group.length) return;
-    const { dpr, scale, margin } = view;
-    const thick = Math.max(1, Math.round((width + wider) * dpr));
-    const half = (thick % 2) / 2;
-    const at = (value) => Math.round((PAD + (value + margin) * scale) * dpr - half) + half;
+    const { dpr } = view;
+    const { thick, first } = pen(width + wider);
+    const at = (value) => first(value) + thick / 2;
     context.save();
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.beginPath();
@@ -345,7 +406,7 @@ function createCanvas({ model, el, pointerStep = 8, ...hooks }) {
   }
 
   function strokeOne(index, how) {
-    strokeBoxes(over, [boxes.subarray(4 * index, 4 * index + 4)], palette[states[index]], { cased: true, ...how });
+    strokeBoxes(over, [boxAt(index)], palette[states[index]], { cased: true, ...how });
   }
 
   function drawHandles(index, which, side) {
@@ -360,7 +421,7 @@ function createCanvas({ model, el, pointerStep = 8, ...hooks }) {
   }
 
   function handlesOf(index, which = HANDLES) {
-    const [x1, y1, x2, y2] = boxes.subarray(4 * index, 4 * index + 4);
+    const [x1, y1, x2, y2] = boxAt(index);
     const roomy = [(x2 - x1), (y2 - y1)].map((side) => side * view.scale > 3 * HANDLE); // else middles hide corners
     return which
       .filter(([sx, sy]) => (sx || roomy[0]) && (sy || roomy[1]))
@@ -404,7 +465,7 @@ function createCanvas({ model, el, pointerStep = 8, ...hooks }) {
   // ------------------------------------------------------------------------------------------------ words
 
   function describe(index) {
-    const [x1, y1, x2, y2] = boxes.subarray(4 * index, 4 * index + 4);
+    const [x1, y1, x2, y2] = boxAt(index);
     const number = (value) => value.toFixed(1);
     const parts = [
       `#${index} ${palette[states[index]]?.name}`,
@@ -678,7 +739,7 @@ function createCanvas({ model, el, pointerStep = 8, ...hooks }) {
       for (let k = 0; k < 4; k++) kept.setFloat32(16 * index + 4 * k, box[k], true);
     }
     hooks.onBoxesChanged?.(boxes, { index, final });
-    model.set("_edit", [(model.get("_edit")[0] ?? 0) + 1, index, ...boxes.subarray(4 * index, 4 * index + 4), final ? 1 : 0]);
+    model.set("_edit", [(model.get("_edit")[0] ?? 0) + 1, index, ...boxAt(index), final ? 1 : 0]);
     send(final);
     if (final) pending.add("shown");
     redraw(index === selected ? "over" : "boxes");
@@ -816,7 +877,7 @@ function createCanvas({ model, el, pointerStep = 8, ...hooks }) {
     stage.focus({ preventScroll: true, focusVisible: false });
     pointAt(x, y);
     const { index, sx, sy } = handleAt(x, y) ?? { index: smallestAt(x, y, true), sx: 0, sy: 0 };
-    grab = { index, sx, sy, from: [x, y], box: index === null ? null : [...boxes.subarray(4 * index, 4 * index + 4)], moved: false };
+    grab = { index, sx, sy, from: [x, y], box: index === null ? null : [...boxAt(index)], moved: false };
     if (sx || sy) select(index);
     stage.setPointerCapture(event.pointerId);
     event.preventDefault();
@@ -867,7 +928,7 @@ function createCanvas({ model, el, pointerStep = 8, ...hooks }) {
       announce(hovered === null ? "no box here" : describe(hovered));
     } else if (editable[selected]) {
       const resize = event.altKey || event.ctrlKey;
-      const box = [...boxes.subarray(4 * selected, 4 * selected + 4)];
+      const box = [...boxAt(selected)];
       moveBox(selected, pulled(box, resize ? Math.abs(ax) : 0, resize ? Math.abs(ay) : 0, ax * far, ay * far), true);
       announce(describe(selected));
     }

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DPI = 100
 POINTS_PER_PIXEL = 72 / DPI
-LEGEND_HEIGHT = 36
+LEGEND_HEIGHT = 24
 LEGEND_ENTRY_WIDTH = 170
 MAX_CAPTIONS = 100
 NOTE = {"color": "black", "backgroundcolor": (1, 1, 1, 0.8), "fontsize": 8, "verticalalignment": "top"}
