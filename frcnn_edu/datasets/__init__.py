@@ -7,6 +7,9 @@ checkout's ``data`` folder is found through `data_path`; nothing here is loaded 
 import os
 from pathlib import Path
 
+BACKGROUND = "__background__"
+"""The name of label 0 in every data set's class names."""
+
 DATA_VARIABLE = "FRCNN_EDU_DATA"
 """The environment variable that names another data folder."""
 

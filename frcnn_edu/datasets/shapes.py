@@ -20,7 +20,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-CLASS_NAMES = ("background", "disc", "ring", "square", "standing bar", "lying bar", "triangle", "cross")
+from frcnn_edu.datasets import BACKGROUND
+
+CLASS_NAMES = (BACKGROUND, "disc", "ring", "square", "standing bar", "lying bar", "triangle", "cross")
 
 SPLITS = {"train": 0, "val": 1, "test": 2}
 """Each split has its own stream of random numbers: scene 5 of "train" and of "test" have nothing in common."""
@@ -135,7 +137,7 @@ class Shapes(Dataset):
             raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
         self.length, self.split, self.seed = length, split, seed
         self.config = replace(config or ShapesConfig(), **options)
-        self.class_names = ("background", *self.config.classes)
+        self.class_names = (BACKGROUND, *self.config.classes)
 
     def __len__(self) -> int:
         return self.length
