@@ -128,7 +128,11 @@ def _draw_station(ax: Axes, station: Station, lit: bool, quiet: bool) -> None:
     foot = LINE_HEIGHT + PADDING
     inside = Frame(frame.x + PADDING, frame.y + foot, frame.width - 2 * PADDING, frame.height - foot - PADDING)
     for artist in station.sketch(inside):
-        artist.set(zorder=3, alpha=QUIET_ALPHA if quiet else None)
+        artist.set(zorder=3)
+        if isinstance(artist, Text):  # type pales in colour only, so that it can still be read
+            artist.set_color(ink)
+        elif quiet:
+            artist.set_alpha(QUIET_ALPHA)
         ax.add_artist(artist)
     ax.add_artist(_type(frame.at(0.5, 0)[0], frame.y + foot / 2, station.title, color=ink, weight=weight, zorder=4))
     for artist in _badge(frame.at(0.97, 0.97), station.lesson, "black" if lit else "white", "white" if lit else ink):

@@ -115,9 +115,13 @@ def _add_boxes(ax: Axes, boxes: Tensor, indices: list[int]) -> None:
         style["edgecolor"] = style.pop("color")
         lines = PolyCollection(corners[of_state == index].numpy(), facecolor="none", label=STATES[index].name, **style)
         if len(boxes) <= MOST_SEAMS:
-            seam = effects.Stroke(linewidth=style["linewidth"] + SEAM, foreground="black", alpha=0.6)
-            lines.set_path_effects([seam, effects.Normal()])
+            lines.set_path_effects(_seam(style["linewidth"]))
         ax.add_collection(lines, autolim=False)
+
+
+def _seam(line_width: float) -> list[effects.AbstractPathEffect]:
+    """The effects that draw a wider, darker line first and the line itself over it."""
+    return [effects.Stroke(linewidth=line_width + SEAM, foreground="black", alpha=0.6), effects.Normal()]
 
 
 def _add_legend(ax: Axes, indices: list[int]) -> None:
@@ -127,7 +131,7 @@ def _add_legend(ax: Axes, indices: list[int]) -> None:
         for index in sorted(set(indices))
     ]
     for handle in handles:
-        handle.set_path_effects([effects.withStroke(linewidth=handle.get_linewidth() + SEAM, foreground="black")])
+        handle.set_path_effects(_seam(handle.get_linewidth()))
     columns = min(len(handles), 4)
     ax.legend(
         handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=columns, frameon=False, handlelength=3

@@ -39,12 +39,15 @@ def _no_figure_stays_open():
 
 
 def drawn_boxes(ax):
-    """Every box on the axes with its state's name: [(name, (4,))]."""
+    """Every box on the axes with its state's name, [(name, (4,))], having looked that it has a box's corners."""
     collections = [one for one in ax.collections if isinstance(one, PolyCollection)]
     found = []
     for one in collections:
         corners = [path.vertices[:4] for path in one.get_paths()]
-        found += [(one.get_label(), np.concatenate((four.min(0), four.max(0)))) for four in corners]
+        for four in corners:
+            (x1, y1), (x2, y2) = four.min(axis=0), four.max(axis=0)
+            assert four.tolist() == [[x1, y1], [x2, y1], [x2, y2], [x1, y2]], "not a rectangle"
+            found.append((one.get_label(), np.array([x1, y1, x2, y2])))
     return found
 
 
@@ -204,8 +207,11 @@ def test_labels_can_be_read_on_their_ground(state):
 def test_several_states_get_a_legend_with_their_numbers_and_one_does_not():
     ax = viz.draw_boxes(IMAGE, BOXES, states=["positive", "negative", "positive"])
     assert [one.get_text() for one in ax.get_legend().get_texts()] == ["positive (2)", "negative (1)"]
-    assert_nothing_is_cut_off(ax)
     assert viz.draw_boxes(IMAGE, BOXES).get_legend() is None
+
+
+def test_the_longest_legend_is_not_cut_off():
+    assert_nothing_is_cut_off(viz.draw_boxes(IMAGE, BOXES[:1].repeat(7, 1), states=torch.arange(7), title="all"))
 
 
 def test_many_boxes_are_drawn_without_seams():
