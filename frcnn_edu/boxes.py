@@ -214,12 +214,12 @@ def _kept_rows(boxes: Tensor, sizes: Tensor, iou_threshold: float, limit: int | 
     above = _largest_not_above(iou_threshold, boxes.dtype)
     end = sizes.cumsum(0).unsqueeze(1)  # (G, 1) one row after each group's last
     start = end - sizes.unsqueeze(1)  # (G, 1)
-    kept, done = end[:, :0], [end.flatten()[:0]]
+    kept, done = torch.full_like(end, nobody), [end.flatten()[:0]]  # kept: (G, K)
     seen, step = 0, min(NMS_BLOCK, 2 * nobody // max(len(sizes), 1))
     while len(start) > 0:
         rows = start + torch.arange(seen, seen + step, device=start.device)  # (G, step)
         rows = _pack(rows, rows < end, nobody)
-        rows = _pack(rows, ~(pairwise_iou(boxes[kept], boxes[rows]) > above).any(dim=1), nobody)
+        rows = _pack(rows, pairwise_iou(boxes[kept], boxes[rows]).amax(dim=1) <= above, nobody)  # (G, B)
         rows = _pack(rows, _settle(pairwise_iou(boxes[rows], boxes[rows]) > above), nobody)
         kept = torch.cat((kept, rows), dim=1)  # (G, K)
         seen = seen + step
