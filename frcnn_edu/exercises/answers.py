@@ -1,0 +1,59 @@
+"""Answers: what a learner's function returned, read as numbers, however it was written.
+
+Tensors, NumPy arrays, nested lists, lists of tensors: all are the same answer. What is no answer gets its sentence.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .running import Problem
+
+MISSING = (
+    "It returns None. Nothing wrong so far: it is your turn. If you have written it, is its last line a `return`, "
+    "and does every path through it reach one?"
+)
+
+
+def as_numbers(answer: object) -> Tensor:
+    """The answer as float64 numbers, whatever its shape. Raises Problem where it holds none."""
+    if answer is None:
+        raise Problem(MISSING)
+    if isinstance(answer, str | bytes | dict | set) or callable(answer):
+        raise Problem(f"It returns a {type(answer).__name__}; it should return one tensor of numbers.")
+    if hasattr(answer, "__next__"):
+        raise Problem("It returns a generator, which has computed nothing yet; make a list or a tensor of it.")
+    try:
+        array = np.asarray(_plain(answer))
+    except ValueError:
+        raise Problem("It returns rows of different lengths, which make no tensor; each box is four numbers.") from None
+    if array.dtype.kind not in "fiub":
+        raise Problem(f"It returns something that cannot be read as a tensor of numbers: {_short(answer)}.")
+    if array.dtype.kind == "b":
+        raise Problem("It returns True and False, where numbers are due. Was a comparison returned?")
+    numbers = torch.from_numpy(array.astype(np.float64))
+    if not numbers.isfinite().all():
+        raise Problem("It returns NaN or infinity somewhere. Is there a division by 0, or the root of a negative?")
+    return numbers
+
+
+def kind_of(answer: object) -> str:
+    """The dtype of a tensor or an array as a word, such as "float32" or "int64"; empty for lists."""
+    return str(getattr(answer, "dtype", "")).removeprefix("torch.")
+
+
+def _plain(answer: object) -> object:
+    """Tensors inside of lists as plain numbers, so that numpy can join them."""
+    if isinstance(answer, Tensor):
+        return answer.detach().cpu().double().numpy() if answer.is_floating_point() else answer.detach().cpu().numpy()
+    if isinstance(answer, list | tuple):
+        parts = [_plain(part) for part in answer]
+        if len({np.shape(part) for part in parts}) > 1:
+            raise ValueError("ragged")
+        return np.array(parts)
+    return answer
+
+
+def _short(answer: object) -> str:
+    text = " ".join(repr(answer).split())
+    return text if len(text) <= 60 else text[:57] + "..."

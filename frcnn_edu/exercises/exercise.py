@@ -1,0 +1,242 @@
+"""An exercise: its cases, its right recipe, and the recipes that people write instead.
+
+A recipe has steps, and each step can be taken rightly or with a slip: the ratio upside down, the stride forgotten. So
+the right answer and every wrong one are the same function under other choices. `check` computes them all, fewest slips
+first, and the one that equals the learner's answer on every case names what went wrong. Where none does, what the
+answer's shape and its first wrong row tell has to do.
+"""
+
+import base64
+import html
+import io
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from .answers import as_numbers, kind_of
+from .running import Problem, call
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SECONDS = 5.0
+"""How long a learner's function may take for one case."""
+
+MOST_SLIPS = 2
+TOLERANCE = 1e-2
+"""How far an answer may be from the right one: a hundredth of a pixel."""
+
+SHELVES = ("anchors",)
+"""The modules in which exercises stand."""
+
+COLORS = {True: "#009E73", False: "#D55E00"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a recipe: the right way to take it, and {another way: the sentence that names the slip}."""
+
+    name: str
+    right: str
+    slips: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """What `check` needs to know of one exercise."""
+
+    name: str
+    arguments: tuple[str, ...]
+    """Their names."""
+    cases: tuple[tuple, ...]
+    """Their values, case by case."""
+    recipe: Callable[..., Tensor]
+    """The answer of a case under a choice for every step: recipe(*case, step=way, ...)."""
+    steps: tuple[Step, ...]
+    row_hints: Callable[..., list[tuple[int, str]]]
+    """row_hints(*case) -> wrong numbers of rows and what each tells, the same hints for every case."""
+    inspect: Callable[[Tensor, Tensor], str]
+    """inspect(expected, got), of equal shape -> a sentence about what is wrong, or nothing."""
+    draw: Callable[[Tensor, Tensor | None], "Figure"]
+    """draw(expected, got) -> the two side by side."""
+
+    @property
+    def right(self) -> dict[str, str]:
+        """The right way for every step."""
+        return {step.name: step.right for step in self.steps}
+
+    def expected(self, case: tuple) -> Tensor:
+        """The right answer of a case, float64."""
+        return self.recipe(*case, **self.right).double()
+
+    def slips(self) -> list[tuple[dict[str, str], list[str]]]:
+        """Every wrong way through the recipe with its sentences, the fewest slips first."""
+        found = []
+        for number in range(1, MOST_SLIPS + 1):
+            for steps in itertools.combinations(self.steps, number):
+                for ways in itertools.product(*(step.slips for step in steps)):
+                    choice = self.right | {step.name: way for step, way in zip(steps, ways, strict=True)}
+                    found.append((choice, [step.slips[way] for step, way in zip(steps, ways, strict=True)]))
+        return found
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a check found; a notebook shows it as a card."""
+
+    name: str
+    passed: bool
+    message: str
+    draw: Callable[[], "Figure"] | None = None
+    """Draws expected beside got, where there is something to see."""
+
+    @property
+    def picture(self) -> bytes:
+        """The drawing as a PNG, or nothing."""
+        file = io.BytesIO()
+        if self.draw is not None:
+            self.draw().savefig(file, format="png")
+        return file.getvalue()
+
+    def __repr__(self) -> str:
+        return f"{self.name}: {'passed' if self.passed else 'not yet'}. {self.message}"
+
+    def _repr_html_(self) -> str:
+        heading = f"&#10003; {self.name} passed" if self.passed else f"&#8594; {self.name}: not yet"
+        parts = html.escape(self.message).split("`")  # between backticks is code
+        text = "".join(f"<code>{part}</code>" if i % 2 else part for i, part in enumerate(parts))
+        image = ""
+        if self.draw is not None:
+            data = base64.b64encode(self.picture).decode("ascii")
+            image = f'<br><img alt="expected beside got" style="max-width: 100%" src="data:image/png;base64,{data}">'
+        style = f"border-left: 6px solid {COLORS[self.passed]}; padding: 4px 12px"
+        return f'<div style="{style}"><b>{heading}</b><br>{text}{image}</div>'
+
+
+def check(name: str, function: Callable, seconds: float = SECONDS) -> Result:
+    """Run the learner's `function` on the cases of exercise `name`, and say what is wrong or that nothing is.
+
+    Never raises for a wrong answer. Raises KeyError, with the names there are, for an unknown exercise.
+    """
+    exercise = find(name)
+    got: list[Tensor] = []
+    try:
+        for case in exercise.cases:
+            answer = call(function, exercise.arguments, case, seconds)
+            got.append(_numbers(answer, exercise.expected(case)))
+        _compare(exercise, got)
+    except Problem as problem:
+        return Result(name, False, str(problem), _drawing(exercise, got))
+    return Result(name, True, f"All {len(exercise.cases)} cases are right.")
+
+
+def find(name: str) -> Exercise:
+    """The exercise called `name`; raises KeyError with the names there are."""
+    exercises = _exercises()
+    if name not in exercises:
+        raise KeyError(f"no exercise is called {name!r}; there are {', '.join(exercises)}")
+    return exercises[name]
+
+
+@cache
+def _exercises() -> dict[str, Exercise]:
+    shelves = [import_module(f".{shelf}", __package__) for shelf in SHELVES]
+    return {exercise.name: exercise for shelf in shelves for exercise in shelf.EXERCISES}
+
+
+def _numbers(answer: object, expected: Tensor) -> Tensor:
+    numbers = as_numbers(answer)
+    kind = kind_of(answer)
+    if equal(expected, numbers) or numbers.shape != expected.shape:
+        return numbers
+    if kind in ("float16", "bfloat16") and equal(expected, numbers, 0.01 * float(expected.abs().max())):
+        raise Problem(f"It computes in {kind}, which knows three digits at most: use float32.")
+    if "int" in kind and equal(expected, numbers, 1.0):
+        raise Problem(
+            f"It returns whole numbers ({kind}), which cut off what lies behind the point. "
+            "Boxes are floats: use torch.float32, and / instead of //."
+        )
+    return numbers
+
+
+def equal(first: Tensor, second: Tensor, tolerance: float = TOLERANCE) -> bool:
+    """Whether two answers have one shape and differ by no more than `tolerance` anywhere."""
+    return first.shape == second.shape and bool(((first - second).abs() <= tolerance).all())
+
+
+def _compare(exercise: Exercise, got: Sequence[Tensor]) -> None:
+    """Return if every answer is right, else raise Problem with the best diagnosis."""
+    expected = [exercise.expected(case) for case in exercise.cases]
+    wrong = [i for i, (right, answer) in enumerate(zip(expected, got, strict=True)) if not equal(right, answer)]
+    if not wrong:
+        return
+    for sentences, answers in _known_slips(exercise.name):
+        if all(equal(known, answer) for known, answer in zip(answers, got, strict=True)):
+            raise Problem(" And: ".join(sentences))
+    first = wrong[0]
+    right, answer = expected[first], got[first]
+    if right.shape != answer.shape:
+        raise Problem(_shape_sentence(right, answer, _row_hint(exercise, got)))
+    raise Problem(exercise.inspect(right, answer) or _row_sentence(right, answer))
+
+
+@cache
+def _known_slips(name: str) -> list[tuple[list[str], list[Tensor]]]:
+    """Every wrong way through the recipe of an exercise: its sentences, and the answers it gives."""
+    exercise = find(name)
+    return [
+        (sentences, [exercise.recipe(*case, **choice).double() for case in exercise.cases])
+        for choice, sentences in exercise.slips()
+    ]
+
+
+def _row_hint(exercise: Exercise, got: Sequence[Tensor]) -> str:
+    """What the numbers of rows tell: the first hint that is true of every case, or nothing."""
+    hints = zip(*(exercise.row_hints(*case) for case in exercise.cases), strict=True)  # hint by hint, case by case
+    fitting = (hint for hint in hints if all(rows == len(a) for (rows, _), a in zip(hint, got, strict=True) if a.ndim))
+    return next((sentence for (_, sentence), *_ in fitting), "")
+
+
+def _shape_sentence(right: Tensor, answer: Tensor, row_hint: str) -> str:
+    wanted, shape = tuple(right.shape), tuple(answer.shape)
+    start = f"It returns shape {shape} where {wanted} is due: "
+    if shape == wanted[::-1]:
+        return start + "rows and columns are exchanged. Stack along dim=1, or transpose with .T."
+    if shape == wanted[1:]:
+        return start + "that is a single row. Does the `return` stand inside the loop?"
+    if answer.numel() == right.numel() and shape[-1:] == wanted[-1:]:
+        return start + f"all numbers are there, but not in one list of rows. Finish with .reshape(-1, {wanted[-1]})."
+    if answer.ndim == 2 and shape[-1] == wanted[-1]:
+        return start + (row_hint or f"{shape[0]} rows instead of {wanted[0]}.")
+    return start + f"one row of {wanted[-1]} numbers per box."
+
+
+def _row_sentence(right: Tensor, answer: Tensor) -> str:
+    row = int(((right - answer).abs() > TOLERANCE).flatten(1).any(dim=1).nonzero()[0])
+    return f"Row {row} should be {_show(right[row])}, but is {_show(answer[row])}."
+
+
+def _show(row: Tensor) -> str:
+    return "(" + ", ".join(f"{value:.4g}" for value in row.tolist()) + ")"
+
+
+def _drawing(exercise: Exercise, got: Sequence[Tensor]) -> Callable[[], "Figure"] | None:
+    """What draws expected beside got for the first case that went wrong; None where no case came to an answer."""
+    for case, answer in zip(exercise.cases, got, strict=False):
+        right = exercise.expected(case)
+        if not equal(right, answer):
+            drawable = answer if answer.ndim == 2 and answer.shape[1] == right.shape[1] else None
+            return partial(exercise.draw, right, drawable)
+    return None
+
+
+def same_rows_in_another_order(right: Tensor, answer: Tensor) -> bool:
+    """Whether the rows of two answers of one shape are the same but for their order."""
+    distances = torch.cdist(answer, right, p=float("inf"))  # (N, N)
+    return bool((distances.amin(dim=0) <= TOLERANCE).all() and (distances.amin(dim=1) <= TOLERANCE).all())
