@@ -26,6 +26,16 @@ from frcnn_edu.roi_pool import MultiScaleRoIPool
 from frcnn_edu.rpn import RegionProposalNetwork, RPNHead, RPNPass
 
 ROI_SIZE = 7
+TINY_OPTIONS = {
+    "min_size": 256,
+    "max_size": 512,
+    "rpn_pre_nms_top_n_train": 600,
+    "rpn_pre_nms_top_n_test": 600,
+    "rpn_post_nms_top_n_train": 200,
+    "rpn_post_nms_top_n_test": 100,
+    "box_batch_size_per_image": 64,
+}
+"""What is enough for 256 x 256 pixels and a handful of objects."""
 PYRAMID_SIZES = ((32,), (64,), (128,), (256,), (512,))
 CLASS_WEIGHT = "roi_heads.box_predictor.cls_score.weight"
 
@@ -167,7 +177,7 @@ def fasterrcnn_tiny(num_classes: int, **options: object) -> FasterRCNN:
     anchors = AnchorGenerator(((24.0, 48.0, 96.0),), (PAPER_ASPECT_RATIOS,), strides=(16,))
     body = backbones.tiny()
     head = TwoMLPHead(body.out_channels * ROI_SIZE**2, 256)
-    options = {"min_size": 256, "max_size": 512, **options}
+    options = {**TINY_OPTIONS, **options}
     return FasterRCNN(body, num_classes, **{"rpn_anchor_generator": anchors, "box_head": head, **options})
 
 
