@@ -30,6 +30,8 @@ ON_REQUEST = {"datasets", "viz", "widgets", "exercises", "__main__"}  # may load
 HEAVY = {"matplotlib", "ipywidgets", "anywidget", "IPython", "skimage"}
 
 NAMES_ON_CONDA_FORGE = {"torch": "pytorch", "playwright": "playwright-python"}
+PACKAGES = {"PIL": "pillow", "skimage": "scikit-image"}  # imported under another name
+COME_ALONG = {"traitlets", "nbformat", "nbclient", "jupyter_client", "packaging", "yaml"}  # with Jupyter, always
 LONGEST_CELL = 20  # lines; the aim is 15
 
 REGISTRY = r"\b(pypi|pythonhosted|npmjs)\.\w+|\b(deb\.debian|conda\.anaconda|download\.pytorch|proxy\.golang)\."
@@ -103,6 +105,44 @@ def test_pins_admit_the_oldest_python():
         if pinned.get(canonicalize_name(distribution.name)) == distribution.version:
             wanted = SpecifierSet(distribution.metadata["Requires-Python"] or "")
             assert "3.11.0" in wanted, f"{distribution.name} {distribution.version} wants Python {wanted}"
+
+
+@pytest.mark.parametrize(
+    ("files", "extras"),
+    [
+        ("core", []),
+        ("frcnn_edu", ["lessons"]),
+        ("notebooks", ["lessons"]),
+        ("benchmarks", ["lessons"]),
+        ("tests", ["test"]),
+    ],
+)
+def test_what_is_imported_is_declared(files, extras):
+    """An import that nobody declared works wherever something else happened to bring the package along."""
+    texts = [*PROJECT["dependencies"], *(text for extra in extras for text in PROJECT["optional-dependencies"][extra])]
+    if "test" in extras:
+        texts += PROJECT["optional-dependencies"]["lessons"]
+    declared = {Requirement(text).name for text in texts} | {"frcnn_edu"} | (COME_ALONG if extras else set())
+    paths = core_paths() if files == "core" else sorted((ROOT / files).rglob("*.py"))
+    own = {path.stem for path in [*paths, *(ROOT / "notebooks").glob("*.py")]} | set(sys.stdlib_module_names)
+    wanted = {name: path for path in paths for name in top_level_imports(path)}
+    missing = {
+        name: path for name, path in wanted.items() if name not in own and PACKAGES.get(name, name) not in declared
+    }
+    assert missing == {}
+
+
+def core_paths() -> list[Path]:
+    paths = [PACKAGE.joinpath(*name.split(".")[1:]) for name in core_modules()]
+    return [path / "__init__.py" if path.is_dir() else path.with_suffix(".py") for path in paths]
+
+
+def top_level_imports(path: Path) -> set[str]:
+    """What a file imports where it is loaded, not inside a function, by the first part of its name."""
+    nodes = ast.parse(path.read_text(encoding="utf-8")).body
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.level == 0]
+    return {name.split(".")[0] for name in names}
 
 
 def test_the_wheel_holds_every_file_of_the_package(tmp_path):
