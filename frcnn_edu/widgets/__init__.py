@@ -6,9 +6,9 @@ loaded when a widget is first asked for, not before.
 
 from importlib import import_module
 
-_HOMES = {"BoxCanvas": "box_canvas", "Grid": "box_canvas", "bundle": "bundle"}
+_HOMES = {"BoxCanvas": "box_canvas", "Grid": "box_canvas"}
 
-__all__ = ["BoxCanvas", "Grid", "bundle"]
+__all__ = ["BoxCanvas", "Grid"]
 
 
 def __getattr__(name: str) -> object:

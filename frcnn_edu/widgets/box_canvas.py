@@ -7,7 +7,7 @@ hand about thirty times a second, `hovered`, `selected` and the filters follow t
     canvas = BoxCanvas(image, boxes, states="anchor", editable=False)
     canvas.observe(lambda change: ..., "boxes")
 
-An explorer is a subclass with a script of its own, put on the canvas by `bundle`:
+An explorer is a subclass with a script of its own, put on the canvas by `bundle` (from `widgets.bundle`):
 
     class AnchorExplorer(BoxCanvas):
         _esm = bundle(HERE / "anchor_explorer.js")
@@ -353,7 +353,7 @@ def state_array(states: object, count: int, palette: Sequence[State] = STATES) -
         states = [states] * count
     if isinstance(states, Sequence):
         states = [state_index(state, palette) if isinstance(state, str) else state for state in states]
-    indices = np.array(states.cpu() if isinstance(states, torch.Tensor) else states)  # (N,)
+    indices = np.array(states.cpu().numpy() if isinstance(states, torch.Tensor) else states)  # (N,)
     if indices.size and (indices.ndim != 1 or indices.dtype.kind not in "iu"):
         raise TypeError(f"states must be (N,) whole numbers or names, got shape {indices.shape} of {indices.dtype}")
     if indices.size and not (indices.min() >= 0 and indices.max() < len(palette)):
@@ -372,7 +372,7 @@ def score_array(scores: object) -> np.ndarray:
 
 def flag_array(flags: object, count: int) -> np.ndarray:
     """Flags as (N,) bool; one alone stands for all `count`. Raises TypeError where they are no bools."""
-    array = np.array(flags.cpu() if isinstance(flags, torch.Tensor) else flags)
+    array = np.array(flags.cpu().numpy() if isinstance(flags, torch.Tensor) else flags)
     if array.size and array.dtype != bool:
         raise TypeError(f"editable must be True, False or one of them per box, got {array.dtype}")
     return np.full(count, bool(array)) if array.ndim == 0 else array.astype(bool)

@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -22,6 +23,7 @@ from jupyter_client import BlockingKernelClient
 
 HOST = "127.0.0.1"
 START_TIMEOUT = 90
+PAGE_TIMEOUT = 20
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 CHROMIUM_FLAGS = (
     "--no-sandbox",
@@ -80,13 +82,14 @@ class LabServer:
         """Write a notebook of these code cells; returns its path inside the folder."""
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
         notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        nbformat.write(notebook, self.folder / name)
-        return name
+        path = self._fresh_folder() / name
+        nbformat.write(notebook, path)
+        return path.relative_to(self.folder).as_posix()
 
     def copy_notebook(self, source: Path) -> str:
         """Copy a notebook into the folder, so that a test cannot change the course's own."""
-        shutil.copy(source, self.folder / source.name)
-        return source.name
+        path = shutil.copy(source, self._fresh_folder())
+        return Path(path).relative_to(self.folder).as_posix()
 
     def ask(self, path: str, method: str = "GET", body: dict | None = None) -> object:
         """The server's answer to a request of its REST interface."""
@@ -100,6 +103,10 @@ class LabServer:
         """Light or dark, for pages opened from now on."""
         theme = {"theme": "JupyterLab Dark" if dark else "JupyterLab Light"}
         self.ask("lab/api/settings/@jupyterlab/apputils-extension:themes", "PUT", {"raw": json.dumps(theme)})
+
+    def _fresh_folder(self) -> Path:
+        """A new folder, since two notebooks of one path would share a kernel."""
+        return Path(tempfile.mkdtemp(dir=self.folder))
 
     def _command(self) -> list[str]:
         flags = {
@@ -149,6 +156,7 @@ class Notebook:
     def __init__(self, server: LabServer, context: object, path: str) -> None:
         self.server, self.context = server, context
         self.page = context.new_page()
+        self.page.set_default_timeout(PAGE_TIMEOUT * 1000)
         self.console: list[str] = []
         self.outside: list[str] = []
         self._log_start = server.log.stat().st_size
@@ -165,8 +173,7 @@ class Notebook:
 
     def run_all(self, timeout: float = 120) -> None:
         """Run all cells and wait until the last is done and every widget it made has been drawn."""
-        self.page.set_default_timeout(timeout * 1000)
-        self.page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
+        self.page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")  # resolves when all have run
         self._wait_idle(timeout)
         self.settle()
 
@@ -174,7 +181,6 @@ class Notebook:
         """Let the page draw what it has, and the kernel take in what the page told it."""
         wait = "n => new Promise(done => { const go = () => n-- ? requestAnimationFrame(go) : done(); go(); })"
         self.page.evaluate(wait, frames)
-        self.page.wait_for_timeout(100)
         self._wait_idle(30)
 
     def cell_errors(self) -> list[str]:
@@ -234,6 +240,15 @@ class Notebook:
         if reply["status"] == "error":
             raise RuntimeError(f"{reply['ename']}: {reply['evalue']}")
 
+    def keep_kernel_busy(self, seconds: float) -> None:
+        """Make the kernel sleep, and return at once."""
+        self._kernel().execute(f"__import__('time').sleep({seconds})", store_history=False)
+        self.page.wait_for_function(f"{NOTEBOOK}.sessionContext.session.kernel.status === 'busy'")
+
+    def is_busy(self) -> bool:
+        """Whether the kernel is at work."""
+        return self.page.evaluate(f"{NOTEBOOK}.sessionContext.session.kernel.status === 'busy'")
+
     def screenshot(self, path: Path) -> Path:
         """A picture of the page as it is."""
         self.page.screenshot(path=path)
@@ -243,10 +258,9 @@ class Notebook:
         """Close the page and end its kernel."""
         if self._client:
             self._client.stop_channels()
-        sessions = self.server.ask("api/sessions")
+        own = self.page.evaluate(f"{NOTEBOOK}.sessionContext.session.id")
         self.context.close()
-        for session in sessions:
-            self.server.ask(f"api/sessions/{session['id']}", "DELETE")
+        self.server.ask(f"api/sessions/{own}", "DELETE")
 
     def _watch(self) -> None:
         self.page.on("pageerror", lambda error: self.console.append(f"uncaught: {error}"))
