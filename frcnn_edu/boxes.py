@@ -254,7 +254,10 @@ def _settle(overlaps: Tensor) -> Tensor:
 
 
 def _largest_not_above(value: float, dtype: torch.dtype) -> float:
-    """The largest number of `dtype` that is not above `value`: "IoU > 0.3" then means the same in every precision."""
+    """The largest number of `dtype` that is not above `value`: IoU is above it just where it is above `value`.
+
+    PyTorch would round 0.3 to the nearest float32, which is above 0.3, and an IoU of 3 / 10 is that same float32.
+    """
     rounded = torch.tensor(value, dtype=dtype)
     return (rounded if rounded.item() <= value else rounded.nextafter(rounded.new_tensor(-1.0))).item()
 

@@ -81,11 +81,19 @@ def test_offset_is_in_cells(map_size, stride, offset):
     ]
 
 
-def test_the_papers_counts_hold_at_600_by_1000():
-    [anchors] = AnchorGenerator(strides=(16,))(maps_of((38, 63)), (600, 1000))
-    assert len(anchors) == 21_546  # "about 20000"
-    inside = (anchors[:, :2] >= 0).all(dim=1) & (anchors[:, 2] <= 1000) & (anchors[:, 3] <= 600)
-    assert 5_500 <= inside.sum() <= 8_500  # "about 6000"; it depends on offset and rounding
+# The paper says "about 20000 (60 x 40 x 9)" and "about 6000" inside: the latter is the count of a 600 x 800 image.
+@pytest.mark.parametrize(
+    ("map_size", "image_size", "count", "inside"),
+    [((38, 63), (600, 1000), 21_546, 8_044), ((38, 50), (600, 800), 17_100, 5_954)],
+)
+def test_the_papers_counts_hold(map_size, image_size, count, inside):
+    [anchors] = AnchorGenerator(strides=(16,), rounded=True)(maps_of(map_size), image_size)
+    assert len(anchors) == count
+    height, width = image_size
+    assert ((anchors[:, :2] >= 0).all(dim=1) & (anchors[:, 2] <= width) & (anchors[:, 3] <= height)).sum() == inside
+
+
+def test_the_papers_nine_are_the_default():
     assert AnchorGenerator().sizes == ((128, 256, 512),)
     assert AnchorGenerator().num_anchors_per_location() == [9] == [len(PAPER_SIZES) * len(PAPER_ASPECT_RATIOS)]
 
