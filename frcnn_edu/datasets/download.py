@@ -231,7 +231,7 @@ def _receive(archive: Archive, response: http.client.HTTPResponse, part: Path, h
         )
     largest = archive.size or LARGEST_OF_UNKNOWN_SIZE
     bar = tqdm(desc=archive.filename, initial=have, total=total, unit="B", unit_scale=True, disable=quiet)
-    with part.open("ab" if have else "wb") as file, bar:
+    with part.open("ab" if have else "wb", buffering=0) as file, bar:
         while chunk := response.read(CHUNK):
             have += len(chunk)
             if have > largest:
@@ -245,9 +245,11 @@ def _receive(archive: Archive, response: http.client.HTTPResponse, part: Path, h
 
 
 def _append(file: BinaryIO, chunk: bytes) -> None:
+    """Writes all of a chunk; `file` has no buffer, or a full disk would be noticed a second time when it is closed."""
+    rest = memoryview(chunk)
     try:
-        file.write(chunk)
-        file.flush()  # a full disk is to be noticed here and not at the end
+        while rest:
+            rest = rest[file.write(rest) :]
     except OSError as error:
         raise DownloadError(f"{file.name} cannot be written: {error.strerror}; make room and call again") from error
 

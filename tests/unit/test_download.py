@@ -294,10 +294,11 @@ def test_a_full_disk_is_noticed_before_anything_is_fetched(server, tmp_path, mon
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_a_disk_that_fills_up_on_the_way_is_an_error_at_once(server, tmp_path):
+@pytest.mark.parametrize("size", [10, 1_000_000])
+def test_a_disk_that_fills_up_on_the_way_is_an_error_at_once(server, tmp_path, size):
     (tmp_path / "set.zip.part").symlink_to("/dev/full")
     with pytest.raises(DownloadError, match="No space left on device; make room"):
-        fetch(offer(server), tmp_path, quiet=True)
+        fetch(offer(server, os.urandom(size)), tmp_path, quiet=True)
     assert len(server.requests) == 1
 
 
