@@ -1,0 +1,89 @@
+"""What every lesson has, whatever it is about (that it runs is for nbval to say, that it is used for the browser)."""
+
+import re
+import sys
+
+import nbformat
+import pytest
+from lesson_files import LESSONS, NOTEBOOKS, cells
+
+sys.path.insert(0, str(NOTEBOOKS))
+import execute
+
+MOST_LINES = 15
+MOST_WORDS = 170
+LARGEST_FILE = 2_500_000
+SECTIONS = ("question", "break it", "your turn", "recap")
+
+
+@pytest.fixture(params=LESSONS, ids=lambda path: path.stem)
+def lesson(request):
+    return request.param
+
+
+def text_of(lesson) -> str:
+    return "\n".join(cell["source"] for cell in cells(lesson, "markdown"))
+
+
+def outputs(lesson) -> list[dict]:
+    return [output for cell in cells(lesson, "code") for output in cell["outputs"]]
+
+
+def test_it_came_out_of_the_runner(lesson):
+    notebook = nbformat.read(lesson, as_version=4)
+    nbformat.validate(notebook)
+    assert execute.tidy(notebook) == notebook, "run `make notebooks` and commit what it writes"
+
+
+def test_it_opens_with_its_number_its_minutes_and_what_one_will_be_able_to_do(lesson):
+    first = cells(lesson)[0]["source"]
+    assert first.startswith(f"# {lesson.stem[:2]} · ")
+    assert re.search(r"\d+ minutes", first)
+    assert re.search(r"\byou (can|will be able to)\b", first)
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_it_has_the_sections_that_lessons_have(lesson, section):
+    headings = re.findall(r"^#+ .*", text_of(lesson), re.MULTILINE)
+    assert [heading for heading in headings if section in heading.lower()], headings
+
+
+def test_it_shows_where_one_is_on_the_map(lesson):
+    assert any("draw_architecture(" in cell["source"] for cell in cells(lesson, "code"))
+
+
+def test_the_recap_names_the_paper_and_torchvision(lesson):
+    recap = re.split(r"^#+ .*recap.*$", text_of(lesson), flags=re.MULTILINE | re.IGNORECASE)[-1]
+    assert re.search(r"section \d", recap)
+    assert "torchvision" in recap
+
+
+def test_no_cell_is_a_wall(lesson):
+    code = {cell["id"]: len(cell["source"].splitlines()) for cell in cells(lesson, "code")}
+    assert {name: lines for name, lines in code.items() if lines > MOST_LINES} == {}
+    prose = {
+        cell["id"]: re.sub(r"^\|.*$", "", cell["source"], flags=re.MULTILINE) for cell in cells(lesson, "markdown")
+    }
+    words = {name: len(text.split()) for name, text in prose.items()}  # tables are not walls
+    assert {name: count for name, count in words.items() if count > MOST_WORDS} == {}
+
+
+def test_no_output_warns_and_every_explorer_leaves_a_plain_picture(lesson):
+    assert [output["text"] for output in outputs(lesson) if output.get("name") == "stderr"] == []
+    explorers = [output["data"] for output in outputs(lesson) if re.match(r"\w*(Canvas|Explorer|Life)\(", said(output))]
+    assert all({"image/jpeg", "image/png"} & set(data) for data in explorers)
+    assert lesson.stat().st_size <= LARGEST_FILE
+
+
+def said(output: dict) -> str:
+    return "".join(output.get("data", {}).get("text/plain", ""))
+
+
+def test_its_links_lead_somewhere(lesson):
+    links = re.findall(r"\]\(([^)\s#]+)", text_of(lesson))
+    assert [link for link in links if "://" not in link and not (NOTEBOOKS / link).exists()] == []
+
+
+def test_korean_stays_out_of_pictures(lesson):
+    """matplotlib has no Korean type on most machines: it would draw boxes. In text the browser finds one."""
+    assert [cell["id"] for cell in cells(lesson, "code") if re.search("[가-힣]", cell["source"])] == []
