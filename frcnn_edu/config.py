@@ -83,6 +83,7 @@ class Config:
 PAPER_OPTIONS = {
     "min_size": 600,
     "max_size": 1000,
+    "size_divisible": 16,
     "rpn_drop_cross_boundary": True,
     "rpn_n_reg": "locations",
     "rpn_loss_balance": 10.0,
