@@ -89,9 +89,10 @@ def check_targets(targets: Sequence[dict[str, Tensor]] | None, images: Sequence[
         if not isinstance(target, dict) or not {"boxes", "labels"} <= set(target):
             found = sorted(target) if isinstance(target, dict) else type(target).__name__
             raise ValueError(f'targets[{index}] must be a dict with "boxes" and "labels", got {found}')
+        parts = {f"targets[{index}][{key!r}]": target[key] for key in ("boxes", "labels")}
+        check_same_device(**{name: part for name, part in parts.items() if isinstance(part, Tensor)}, image=image)
         _check_target_boxes(target["boxes"], f"targets[{index}]['boxes']", image)
         _check_labels(target["labels"], f"targets[{index}]['labels']", len(target["boxes"]), num_classes)
-        check_same_device(**{f"targets[{index}]['labels']": target["labels"], "its image": image})
 
 
 def _check_image(image: Tensor, name: str, like: Tensor) -> None:
@@ -115,7 +116,6 @@ def _check_image(image: Tensor, name: str, like: Tensor) -> None:
 
 def _check_target_boxes(boxes: Tensor, name: str, image: Tensor) -> None:
     check_boxes(boxes.detach().cpu() if isinstance(boxes, Tensor) else boxes, name, with_area=True)
-    check_same_device(**{name: boxes, "its image": image})
     height, width = _size(image)
     beyond = (boxes < -BORDER_SLACK) | (boxes > boxes.new_tensor((width, height, width, height)) + BORDER_SLACK)
     if beyond.any():
