@@ -218,6 +218,7 @@ class GridExplorer(AnchorCanvas):
         if "cell" not in options:
             rows, columns = self.feature_size
             self.cell = (rows // 2, columns // 2)
+        self.observe(self._keep_cell, "stride")
 
     @property
     def cell_anchors(self) -> Tensor:
@@ -225,6 +226,10 @@ class GridExplorer(AnchorCanvas):
         row, column = self.cell
         x, y = (column + self.offset) * self.stride, (row + self.offset) * self.stride
         return self.base + torch.tensor([x, y, x, y])
+
+    def _keep_cell(self, change: dict) -> None:
+        """A coarser map has fewer cells: stay on one that it has."""
+        self.cell = tuple(min(place, count - 1) for place, count in zip(self.cell, self.feature_size, strict=True))
 
     @property
     def num_crossing(self) -> int:

@@ -8,6 +8,7 @@ function render({ model, el }) {
   let base = baseAnchors(settings);
   const [left, side] = columns(el);
   const canvas = createCanvas({ model, el: left, pointerStep: model.get("stride"), onPointer, drawUnder, drawOver });
+  const numbers = element("div", "anchors-numbers", side);
   const table = element("table", "anchors-table", side);
   const forgetSettings = addSettings(canvas, model, ["sizes", "ratios", "stride", "offset", "inverted"], side);
 
@@ -58,15 +59,14 @@ function render({ model, el }) {
     return { rows, across, all, crossing: all - inside };
   }
 
-  function writeReadout() {
+  function write() {
     const { rows, across, all, crossing } = counts;
     const cell = model.get("cell");
     const [x, y] = center(cell, settings);
     const here = base.filter((anchor) => outside(placed(anchor, x, y))).length;
-    canvas.setReadout(
-      `Feature map ${rows} × ${across}: ${wholeNumber(all)} anchors, ${wholeNumber(crossing)} of them (${Math.round((100 * crossing) / all)} %) cross the border\n` +
-      `Cell (row ${cell[0]}, column ${cell[1]}), centre x = ${x}, y = ${y} px: ${here} of its ${base.length} anchors cross the border`,
-    );
+    numbers.innerHTML = `<span>feature map <b>${rows} × ${across}</b>, <b>${wholeNumber(all)}</b> anchors</span>
+      <span><b>${wholeNumber(crossing)}</b> (${Math.round((100 * crossing) / all)} %) cross the border of the image</span>`;
+    canvas.setReadout(`Cell in row ${cell[0]}, column ${cell[1]}: centre x = ${x}, y = ${y} px. ${here} of its ${base.length} anchors cross the border.`);
   }
 
   function writeTable() {
@@ -92,12 +92,12 @@ function render({ model, el }) {
     const cell = [Math.min(row, counts.rows - 1), Math.min(column, counts.across - 1)];
     if (cell[0] !== row || cell[1] !== column) tell(model, { cell });
     writeTable();
-    writeReadout();
+    write();
     canvas.redraw("under");
   }
 
   const forget = onTraits(model, ["sizes", "ratios", "stride", "offset", "inverted", "_image_size"], update);
-  const forgetCell = onTraits(model, ["cell"], () => { writeReadout(); canvas.redraw(); });
+  const forgetCell = onTraits(model, ["cell"], () => { write(); canvas.redraw(); });
   update();
   return () => { forget(); forgetCell(); forgetSettings(); canvas.destroy(); };
 }

@@ -1,13 +1,14 @@
 /* UsefulExplorer: every anchor of the image, in the state that the objects give it. */
 
 import { createCanvas } from "./box_canvas.js";
-import { HIGH, LOW, addSettings, baseAnchors, boxAt, center, columns, iou, mapSize, onTraits, placed, settingsOf, wholeNumber } from "./anchors_common.js";
+import { HIGH, LOW, addSettings, baseAnchors, boxAt, center, columns, element, iou, mapSize, onTraits, placed, settingsOf, wholeNumber } from "./anchors_common.js";
 
 const [OBJECT, USEFUL, SO_SO, USELESS] = [0, 1, 2, 3]; // the palette of UsefulExplorer
 
 function render({ model, el }) {
   const [left, side] = columns(el);
   const canvas = createCanvas({ model, el: left, onBoxesChanged, onHover: writeReadout });
+  const numbers = element("div", "anchors-numbers", side);
   const forgetSettings = addSettings(canvas, model, ["sizes", "ratios", "stride"], side);
   let objects = 0; // the first boxes are the objects, the others anchors
   let overlaps = [];
@@ -63,8 +64,11 @@ function render({ model, el }) {
     const high = anchors.reduce((sum, overlap) => sum + (overlap >= HIGH), 0);
     const low = anchors.reduce((sum, overlap) => sum + (overlap < LOW), 0);
     const share = (part) => `${((100 * part) / all).toFixed(2)} %`;
-    const hint = hovered === null || hovered < objects ? "" : `\nAnchor under the pointer: IoU ${overlaps[hovered].toFixed(2)} with the object that it overlaps most`;
-    canvas.setReadout(`${wholeNumber(all)} anchors: ${wholeNumber(high)} (${share(high)}) reach IoU ${HIGH} with an object, ${wholeNumber(low)} (${share(low)}) stay below ${LOW}${hint}`);
+    numbers.innerHTML = `<span><b>${wholeNumber(all)}</b> anchors</span>
+      <span><b>${wholeNumber(high)}</b> (${share(high)}) reach IoU ${HIGH} with an object: useful</span>
+      <span><b>${wholeNumber(low)}</b> (${share(low)}) stay below ${LOW} with all: useless</span>`;
+    const pointed = hovered !== null && hovered >= objects;
+    canvas.setReadout(pointed ? `Anchor under the pointer: IoU ${overlaps[hovered].toFixed(2)} with the object that it overlaps most` : null);
   }
 
   const forget = onTraits(model, ["sizes", "ratios", "stride", "offset", "inverted"], layAnchors);
