@@ -1,5 +1,6 @@
 """Losses: what each term is, that terms sum to losses, and that what is not asked about has no say."""
 
+import dataclasses
 import re
 
 import pytest
@@ -244,6 +245,12 @@ def test_fast_rcnn_loss_names_the_argument_that_does_not_fit(name, change, messa
     drawn = draw_heads(4)
     with pytest.raises(ValueError, match=message):
         fast_rcnn_loss(**{**drawn, name: change(drawn[name])})
+
+
+def test_losses_cannot_be_changed_afterwards():
+    for loss, field in ((rpn_loss(**draw_rpn(0)), "objectness"), (fast_rcnn_loss(**draw_heads(0)), "classifier")):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(loss, field, torch.zeros(()))
 
 
 # Precision and gradients

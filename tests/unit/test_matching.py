@@ -1,5 +1,7 @@
 """Matching and sampling: whose example is each box, and which of them a training step looks at."""
 
+import dataclasses
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -168,6 +170,25 @@ def test_a_given_generator_leaves_the_global_one_alone():
     state = torch.get_rng_state()
     BalancedSampler()(draw_labels(300, 3000, 0, torch.Generator().manual_seed(0)), torch.Generator().manual_seed(1))
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_sample_that_takes_all_there_is_rolls_no_dice():
+    """Then it keeps the order too, and the same seed serves the draws that matter."""
+    state = torch.get_rng_state()
+    sample = BalancedSampler(8, 0.5)(torch.tensor([0, 1, 1, 0, 0, 1, 0, 1]))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert sample.indices.tolist() == [1, 2, 5, 7, 0, 3, 4, 6]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [Matcher(), BalancedSampler(), Sample(torch.zeros(1), torch.zeros(1)), Matcher()(torch.zeros(2, 1))],
+    ids=lambda value: type(value).__name__,
+)
+def test_rules_and_results_cannot_be_changed_afterwards(value):
+    field = dataclasses.fields(value)[0].name
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(value, field, 0)
 
 
 def test_every_box_has_the_same_chance():
