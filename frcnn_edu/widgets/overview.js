@@ -49,7 +49,7 @@ function render({ model, el }) {
   const deltas = numbers(model, "deltas", Float32Array);
   const labels = numbers(model, "labels", Int8Array);
   const overlaps = numbers(model, "overlaps", Float32Array);
-  const matched = numbers(model, "matched", Uint8Array);
+  const matched = numbers(model, "matched", Int32Array);
   const truths = numbers(model, "gt_boxes", Float32Array);
   const map = numbers(model, "feature_map", Float32Array);
   const names = model.get("gt_names");

@@ -37,8 +37,12 @@ POOLED_SIZE = 7
 
 
 def _integers(dtype: type) -> ArrayTrait:
-    """A trait for (A,) whole numbers."""
-    return ArrayTrait(lambda value, canvas: np.array(value, dtype=dtype), np.zeros(0, dtype))
+    """A trait for (A,) whole numbers, from a tensor or an array."""
+
+    def convert(value: object, canvas: BoxCanvas) -> np.ndarray:
+        return np.asarray(value.cpu().numpy() if isinstance(value, Tensor) else value).astype(dtype)
+
+    return ArrayTrait(convert, np.zeros(0, dtype))
 
 
 def _floats(columns: int | None) -> ArrayTrait:
@@ -77,7 +81,7 @@ class AnchorLife(BoxCanvas):
     labels = _integers(np.int8)
     overlaps = _floats(None)
     """(A,) the IoU of each anchor with the object it overlaps most, and in `matched` which one that is."""
-    matched = _integers(np.uint8)
+    matched = _integers(np.int32)
     high_threshold = traitlets.Float(Matcher.high_threshold).tag(sync=True)
     """The IoU from which an anchor is positive in its own right."""
 

@@ -1,6 +1,7 @@
 """Lesson 00 in a real JupyterLab: it runs from top to bottom, and its explorers obey mouse, keyboard and Python."""
 
 import json
+import statistics
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 LESSON = Path(__file__).parents[2] / "notebooks" / "00_overview.ipynb"
 PAD = 7  # CSS pixels between a canvas and its image, as in box_canvas.js
 IMAGE_WIDTH = 600
+UPDATES = 20
+FRAME = 16  # ms
 
 pytestmark = pytest.mark.browser
 
@@ -153,3 +156,22 @@ def test_each_step_draws_a_picture_of_its_own_and_the_fourth_moves_the_anchor(le
         seen.add(pixels(life))
     assert len(seen) == 6
     assert lesson.problems() == {}
+
+
+def test_hovering_and_moving_fit_a_frame(lesson, life):
+    lesson.execute("life.anchor, life.step = saucer, 4")
+    start = at(life, 100, 100)
+    lesson.page.evaluate("globalThis.boxCanvasTimings = []")
+    for i in range(UPDATES):
+        lesson.page.mouse.move(start[0] + 20 * i, start[1] + 5 * i)
+        lesson.page.wait_for_timeout(40)
+    slider(life, "How far it has moved").focus()
+    for _ in range(UPDATES):
+        lesson.page.keyboard.press("ArrowRight")
+        lesson.page.wait_for_timeout(40)
+    timings = lesson.page.evaluate("boxCanvasTimings")
+    for kind in ("hover", "filter"):  # a slider counts as a filter
+        spent = [timing["ms"] for timing in timings if timing["kind"] == kind]
+        assert len(spent) >= UPDATES // 2, f"{len(spent)} updates of kind {kind} were drawn"
+        assert statistics.median(spent) <= FRAME, f"{kind}: {statistics.median(spent):.1f} ms"
+        print(f"{kind}: {statistics.median(spent):.1f} ms of script (median of {len(spent)})")
