@@ -17,7 +17,7 @@ from frcnn_edu.datasets.images import ImageError
 from frcnn_edu.metrics import evaluate
 
 WIDTH, HEIGHT = 40, 30
-CATEGORIES = [{"id": 90, "name": "toothbrush"}, {"id": 3, "name": "car"}, {"id": 17, "name": "cat"}]
+CATEGORIES = [{"id": 90, "name": "apple"}, {"id": 3, "name": "car"}, {"id": 17, "name": "cat"}]
 GOOD = {"id": 1, "image_id": 7, "category_id": 3, "bbox": [5, 6, 10, 12], "area": 60.0, "iscrowd": 0}
 
 
@@ -63,7 +63,7 @@ def test_categories_become_labels_in_the_order_of_their_ids(folder):
     folder.box(category_id=90, bbox=[0, 0, 40, 30]).box(category_id=17, bbox=[1.5, 2.5, 3, 4], area=5)
     dataset = folder.read()
     image, target = dataset[0]
-    assert dataset.class_names == ("__background__", "car", "cat", "toothbrush")
+    assert dataset.class_names == ("__background__", "car", "cat", "apple")
     assert image.shape == (3, HEIGHT, WIDTH)
     assert target["boxes"].tolist() == [[5, 6, 15, 18], [0, 0, 40, 30], [1.5, 2.5, 4.5, 6.5]]
     assert target["labels"].tolist() == [1, 3, 2]
@@ -124,13 +124,13 @@ def test_given_names_set_the_order_and_drop_the_rest(folder):
     dataset = folder.box(category_id=17).box(category_id=90).read(class_names=["cat", "car"])
     assert dataset.class_names == ("__background__", "cat", "car")
     assert dataset[0][1]["labels"].tolist() == [2, 1]
-    assert dataset.report.skipped_boxes == {"class 'toothbrush' is not asked for": 1}
+    assert dataset.report.skipped_boxes == {"class 'apple' is not asked for": 1}
 
 
 def test_two_categories_of_one_name_are_one_class(folder):
     folder.content["categories"] = [*CATEGORIES, {"id": 100, "name": "car"}]
     dataset = folder.box(category_id=100).read()
-    assert dataset.class_names == ("__background__", "car", "cat", "toothbrush")
+    assert dataset.class_names == ("__background__", "car", "cat", "apple")
     assert dataset[0][1]["labels"].tolist() == [1, 1]
 
 
