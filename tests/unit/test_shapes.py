@@ -136,6 +136,7 @@ def test_default_sizes_run_from_12_px_to_half_the_image():
         longest += torch.maximum(*sides(target["boxes"][within(target["boxes"], image)])).tolist()
     assert 11.99 <= min(longest) < 13
     assert 120 < max(longest) <= 128.01
+    assert sorted(longest)[len(longest) // 2] < 50, "small objects are to be the more frequent ones"
 
 
 def test_density_and_emptiness_are_as_asked():
