@@ -121,7 +121,9 @@ def test_what_is_imported_is_declared(files, extras):
     texts = [*PROJECT["dependencies"], *(text for extra in extras for text in PROJECT["optional-dependencies"][extra])]
     if "test" in extras:
         texts += PROJECT["optional-dependencies"]["lessons"]
-    declared = {Requirement(text).name for text in texts} | {"frcnn_edu"} | (COME_ALONG if extras else set())
+    declared = (
+        {Requirement(text).name for text in texts} | {"frcnn_edu", "benchmarks"} | (COME_ALONG if extras else set())
+    )
     paths = core_paths() if files == "core" else sorted((ROOT / files).rglob("*.py"))
     own = {path.stem for path in [*paths, *(ROOT / "notebooks").glob("*.py")]} | set(sys.stdlib_module_names)
     wanted = {name: path for path in paths for name in top_level_imports(path)}
