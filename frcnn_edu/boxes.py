@@ -313,8 +313,9 @@ def _check_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: flo
 
 
 def _all_finite(values: Tensor) -> bool:
-    """Whether no number is NaN or infinite. The largest says so, and 30 times sooner than looking at each."""
-    return values.numel() == 0 or math.isfinite(values.detach().abs().amax())
+    """Whether no number is NaN or infinite, by their sum, the quickest look; it may overflow where they do not."""
+    values = values.detach()
+    return math.isfinite(values.sum()) or math.isfinite(values.abs().amax())
 
 
 def _what_is_wrong(boxes: Tensor, name: str) -> str:

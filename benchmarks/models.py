@@ -1,0 +1,144 @@
+"""The models' rows: VGG16 at 600 x 800 and the lessons' tiny detector, each against the same one built of torchvision.
+
+Both sides have the same weights, images and options. torchvision's VGG16 detector pools with its `roi_pool`, as the
+paper's does.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+from torchvision import ops
+from torchvision.models.detection import FasterRCNN as TorchvisionFasterRCNN
+from torchvision.models.detection.anchor_utils import AnchorGenerator as TorchvisionAnchorGenerator
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor as TorchvisionPredictor
+from torchvision.models.detection.faster_rcnn import TwoMLPHead as TorchvisionHead
+
+from benchmarks.measure import Call, Row
+from benchmarks.operators import random_boxes
+from frcnn_edu import backbones
+from frcnn_edu.anchors import PAPER_ASPECT_RATIOS, PAPER_SIZES
+from frcnn_edu.faster_rcnn import ROI_SIZE, fasterrcnn_tiny, fasterrcnn_vgg16
+
+NUM_CLASSES = 21
+OBJECTS = 5
+TINY_SIZES, TINY_HEAD = (24.0, 48.0, 96.0), 256
+VGG_HEAD = 4096
+
+
+class TorchvisionRoIPool(nn.Module):
+    """torchvision's `roi_pool` where its detector has its `MultiScaleRoIAlign`."""
+
+    def forward(
+        self, features: Mapping[str, Tensor], proposals: Sequence[Tensor], image_sizes: Sequence[tuple[int, int]]
+    ) -> Tensor:
+        """One map of stride 16 and B x (N_i, 4) -> (N, C, 7, 7)."""
+        return ops.roi_pool(features["0"], list(proposals), ROI_SIZE, 1 / 16)
+
+
+def torchvisions(
+    body: nn.Module, sizes: Sequence[float], pool: nn.Module, hidden: int, min_size: int, max_size: int
+) -> TorchvisionFasterRCNN:
+    """torchvision's detector of one level around a body."""
+    return TorchvisionFasterRCNN(
+        body,
+        rpn_anchor_generator=TorchvisionAnchorGenerator((tuple(sizes),), (PAPER_ASPECT_RATIOS,)),
+        box_roi_pool=pool,
+        box_head=TorchvisionHead(body.out_channels * ROI_SIZE**2, hidden),
+        box_predictor=TorchvisionPredictor(hidden, NUM_CLASSES),
+        min_size=min_size,
+        max_size=max_size,
+    )
+
+
+def vgg16_pair() -> tuple[Callable[[], nn.Module], Callable[[], nn.Module]]:
+    """How to build ours and theirs."""
+    return (
+        lambda: fasterrcnn_vgg16(NUM_CLASSES, min_size=600, max_size=1000),
+        lambda: torchvisions(backbones.vgg16(), PAPER_SIZES, TorchvisionRoIPool(), VGG_HEAD, 600, 1000),
+    )
+
+
+def tiny_pair() -> tuple[Callable[[], nn.Module], Callable[[], nn.Module]]:
+    """How to build ours and theirs."""
+    align = ops.MultiScaleRoIAlign(["0"], ROI_SIZE, 2)
+    return (
+        lambda: fasterrcnn_tiny(NUM_CLASSES),
+        lambda: torchvisions(backbones.tiny(), TINY_SIZES, align, TINY_HEAD, 256, 512),
+    )
+
+
+def seeded(build: Callable[[], nn.Module], device: torch.device, training: bool) -> nn.Module:
+    """A model with weights that depend on its parameters' names and shapes alone, so both sides have the same."""
+    model = build()
+    with torch.no_grad():
+        for index, (_, parameter) in enumerate(sorted(model.named_parameters())):
+            generator = torch.Generator().manual_seed(index)
+            if parameter.ndim > 1:
+                fan_in = parameter[0].numel()
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * (2 / fan_in) ** 0.5)
+    return model.to(device).train(training)
+
+
+def training_call(build: Callable[[], nn.Module], size: tuple[int, int], images: int, device: torch.device) -> Call:
+    """One step: losses, gradients, an update too small to change what later steps do."""
+
+    @cache
+    def made() -> tuple[nn.Module, torch.optim.Optimizer, list[Tensor], list[dict[str, Tensor]]]:
+        model = seeded(build, device, training=True)
+        height, width = size
+        boxes = [random_boxes(OBJECTS, device, seed) for seed in range(images)]
+        shrink = torch.tensor([width, height, width, height], device=device) / 1100  # random_boxes reach to 1016
+        labels = torch.arange(1, OBJECTS + 1, device=device)
+        targets = [{"boxes": one * shrink, "labels": labels} for one in boxes]
+        return model, torch.optim.SGD(model.parameters(), lr=1e-9), draw_images(size, images, device), targets
+
+    def step() -> None:
+        model, optimizer, batch, targets = made()
+        optimizer.zero_grad()
+        sum(model(batch, targets).values()).backward()
+        optimizer.step()
+
+    return step
+
+
+def inference_call(build: Callable[[], nn.Module], size: tuple[int, int], device: torch.device) -> Call:
+    """Detections of one image."""
+
+    @cache
+    def made() -> tuple[nn.Module, list[Tensor]]:
+        return seeded(build, device, training=False), draw_images(size, 1, device)
+
+    def detect() -> object:
+        model, batch = made()
+        with torch.inference_mode():
+            return model(batch)
+
+    return detect
+
+
+def draw_images(size: tuple[int, int], count: int, device: torch.device) -> list[Tensor]:
+    """Images (3, H, W) of noise in [0, 1]."""
+    generator = torch.Generator().manual_seed(9)
+    return [torch.rand(3, *size, generator=generator).to(device) for _ in range(count)]
+
+
+def training_calls(
+    pair: tuple[Callable, Callable], size: tuple[int, int], images: int, device: torch.device
+) -> tuple[Call, Call]:
+    """A step of ours and of theirs."""
+    return tuple(training_call(build, size, images, device) for build in pair)
+
+
+def inference_calls(pair: tuple[Callable, Callable], size: tuple[int, int], device: torch.device) -> tuple[Call, Call]:
+    """A pass of ours and of theirs."""
+    return tuple(inference_call(build, size, device) for build in pair)
+
+
+ROWS = (
+    Row("tiny model, training step of 4", lambda device: training_calls(tiny_pair(), (256, 256), 4, device), 0.9),
+    Row("tiny model, inference", lambda device: inference_calls(tiny_pair(), (256, 256), device)),
+    Row("VGG16 600 x 800, training step", lambda device: training_calls(vgg16_pair(), (600, 800), 1, device), 1.0),
+    Row("VGG16 600 x 800, inference", lambda device: inference_calls(vgg16_pair(), (600, 800), device), 1.0),
+)
