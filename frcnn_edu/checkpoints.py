@@ -113,10 +113,9 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> tuple[
     broken, of another model, or a pickle.
     """
     folder = Path(folder)
-    if folder.is_file():
-        raise CheckpointError(
-            f"{folder} is a file: weights are a folder that train wrote. Pickles (.pt, .pth) are not loaded"
-        )
+    if not folder.is_dir():
+        why = "weights are a folder that train wrote; pickles (.pt, .pth) are not loaded"
+        raise CheckpointError(f"{folder} is {'a file' if folder.is_file() else 'not there'}: {why}")
     card = _read_card(folder if (folder / MODEL_FILE).is_file() else folder.parent)
     checkpoint = Checkpoint.read(folder) if (folder / STATE_FILE).is_file() else _newest(folder)
     model = card.build()

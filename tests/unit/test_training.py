@@ -1,0 +1,279 @@
+"""Training: the same run gives the same weights, however often it was interrupted and however many share it."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as multiprocessing
+
+from frcnn_edu.checkpoints import CheckpointError, ModelCard, Recipe, load_model
+from frcnn_edu.datasets.augment import augmentation
+from frcnn_edu.datasets.shapes import PLAIN, Shapes
+from frcnn_edu.training import detect, evaluate, train
+
+SMALL = {"min_size": 96, "max_size": 96, "rpn_pre_nms_top_n_train": 50, "rpn_post_nms_top_n_train": 20}
+KEEP_ALL = {"rpn_batch_size_per_image": 10**6, "rpn_positive_fraction": 1.0, "box_batch_size_per_image": 10**6}
+SCENES = Shapes(24, config=PLAIN)
+CARD = ModelCard("tiny", SCENES.class_names, SMALL)
+RECIPE = Recipe(steps=6, batch_size=2)
+
+
+def fresh_model(card=CARD):
+    torch.manual_seed(0)
+    return card.build()
+
+
+def run(out=None, recipe=RECIPE, **options):
+    model = fresh_model()
+    history = train(model, SCENES, recipe, out, CARD, progress=False, checkpoint_every=2, **options)
+    return model.state_dict(), history
+
+
+def same(weights, others):
+    return all(torch.equal(weights[name], others[name]) for name in weights)
+
+
+def test_two_runs_of_one_recipe_end_alike_and_another_seed_does_not():
+    weights, history = run()
+    again, _ = run()
+    other, _ = run(recipe=Recipe(steps=6, batch_size=2, seed=1))
+    assert same(weights, again)
+    assert not same(weights, other)
+    assert len(history) == 6
+    assert set(history.losses) == {"loss_classifier", "loss_box_reg", "loss_objectness", "loss_rpn_box_reg"}
+
+
+def test_training_lowers_the_loss():
+    model = fresh_model()
+    history = train(model, SCENES, Recipe(steps=40, batch_size=4), progress=False)
+    assert sum(history.total[-5:]) < 0.6 * sum(history.total[:5])
+
+
+@pytest.mark.parametrize("step", [0, 2, 4])
+def test_a_resumed_run_ends_with_the_weights_of_an_undisturbed_one(tmp_path, step):
+    weights, history = run(tmp_path / "whole")
+
+    def stop(done, *_):
+        if done == step + 1:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        run(tmp_path / "cut", on_step=stop)
+    resumed, resumed_history = run(tmp_path / "cut", resume=True)
+    assert same(weights, resumed)
+    assert history.losses == resumed_history.losses
+
+
+def test_augmented_runs_resume_alike_too(tmp_path):
+    weights, _ = run(tmp_path / "whole", augment=augmentation())
+    (tmp_path / "whole" / "step-000006" / "state.json").unlink()
+    resumed, _ = run(tmp_path / "whole", augment=augmentation(), resume=True)
+    plain, _ = run()
+    assert same(weights, resumed)
+    assert not same(weights, plain)
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, capsys):
+    def interrupt(done, *_):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, on_step=interrupt)
+    assert (tmp_path / "step-000003").is_dir()
+    assert "--resume" in capsys.readouterr().out
+
+
+def test_only_the_newest_checkpoints_stay(tmp_path):
+    run(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "step-000004", "step-000006"]
+
+
+def test_loading_gives_the_trained_model_back(tmp_path):
+    weights, _ = run(tmp_path)
+    model, card = load_model(tmp_path)
+    assert same(weights, model.state_dict())
+    assert card == CARD
+    assert not model.training
+
+
+def test_a_broken_checkpoint_is_passed_over_for_the_one_before_it(tmp_path, capsys):
+    run(tmp_path)
+    file = tmp_path / "step-000006" / "weights.safetensors"
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    earlier, _ = load_model(tmp_path / "step-000004")
+    model, _ = load_model(tmp_path)
+    assert same(model.state_dict(), earlier.state_dict())
+    assert "cut short" in capsys.readouterr().out
+    with pytest.raises(CheckpointError, match="cut short or changed"):
+        load_model(tmp_path / "step-000006")
+
+
+def test_a_pickle_is_never_loaded(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (Path(tmp_path / "exploded").touch, ())
+
+    torch.save(Bomb(), tmp_path / "weights.pt")
+    with pytest.raises(CheckpointError, match="pickles"):
+        load_model(tmp_path / "weights.pt")
+    run(tmp_path / "run")
+    weights = tmp_path / "run" / "step-000006" / "weights.safetensors"
+    torch.save(Bomb(), weights)
+    state = json.loads((weights.parent / "state.json").read_text())
+    state["digests"] = {}
+    (weights.parent / "state.json").write_text(json.dumps(state))
+    with pytest.raises(CheckpointError, match="does not fit"):
+        load_model(weights.parent)
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_another_model_another_recipe_and_a_folder_in_use_are_refused(tmp_path):
+    run(tmp_path)
+    with pytest.raises(CheckpointError, match="holds a run already"):
+        run(tmp_path)
+    with pytest.raises(CheckpointError, match="was trained with"):
+        run(tmp_path, recipe=Recipe(steps=8, batch_size=2), resume=True)
+    other = ModelCard("tiny", ("__background__", "cell"), SMALL)
+    with pytest.raises(CheckpointError, match="another model"):
+        train(fresh_model(other), SCENES, RECIPE, tmp_path, other, resume=True, progress=False)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "model.json").rename(tmp_path / "empty" / "model.json")
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        load_model(tmp_path / "empty")
+
+
+def test_a_folder_that_cannot_be_written_fails_before_the_first_step(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    steps = []
+    with pytest.raises(OSError, match="file"):
+        run(tmp_path / "file" / "run", on_step=lambda *_: steps.append(1))
+    assert steps == []
+
+
+def test_a_full_disk_leaves_no_half_checkpoint(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("frcnn_edu.checkpoints.save_file", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.json"]
+
+
+def test_detections_come_in_the_order_of_the_data_set(tmp_path):
+    model = fresh_model().eval()
+    detections, targets = detect(model, SCENES, batch_size=5, progress=False)
+    assert len(detections) == len(targets) == len(SCENES)
+    assert all(torch.equal(target["boxes"], SCENES[i][1]["boxes"]) for i, target in enumerate(targets))
+    assert 0 <= evaluate(model, SCENES, class_names=SCENES.class_names, progress=False).map <= 1
+
+
+def joined_batch():
+    images, targets = zip(*(SCENES[i] for i in range(4)), strict=True)
+    return list(images), list(targets)
+
+
+def share_of_gradients(rank, port, folder):
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", rank=rank, world_size=2)
+    model = torch.nn.parallel.DistributedDataParallel(
+        fresh_model(ModelCard("tiny", SCENES.class_names, SMALL | KEEP_ALL))
+    )
+    images, targets = joined_batch()
+    sum(model.train()(images[rank::2], targets[rank::2]).values()).backward()
+    if rank == 0:
+        torch.save({name: p.grad for name, p in model.module.named_parameters()}, folder / "gradients.pt")
+    dist.destroy_process_group()
+
+
+def test_two_processes_give_the_gradients_of_the_joined_batch(tmp_path, free_port):
+    multiprocessing.spawn(share_of_gradients, (free_port, tmp_path), nprocs=2)
+    shared = torch.load(tmp_path / "gradients.pt", weights_only=True)
+    model = fresh_model(ModelCard("tiny", SCENES.class_names, SMALL | KEEP_ALL)).train()
+    sum(model(*joined_batch()).values()).backward()
+    for name, parameter in model.named_parameters():
+        assert torch.allclose(shared[name], parameter.grad, rtol=1e-4, atol=1e-6), name
+
+
+@pytest.fixture
+def free_port():
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "frcnn_edu", *map(str, arguments)]
+
+
+def training_command(out):
+    options = [word for name, value in SMALL.items() for word in ("--option", f"{name}={value}")]
+    often = ["--steps", 40, "--batch-size", 2, "--checkpoint-every", 5]
+    return command("train", "--data", "shapes-plain", "--out", out, *often, *options)
+
+
+def test_killed_at_five_moments_a_run_still_ends_with_the_same_weights(tmp_path):
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run(training_command(tmp_path / "whole"), env=environment, check=True, capture_output=True)
+    out, moments = tmp_path / "killed", random.Random(0)
+    for attempt in range(5):
+        resume = ["--resume"] if (out / "step-000000").is_dir() else []
+        process = subprocess.Popen(
+            [*training_command(out), *resume], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        checkpoints = set(out.glob("step-*"))
+        while process.poll() is None and set(out.glob("step-*")) == checkpoints:
+            time.sleep(0.01)  # the run is under way once it has written something new
+        time.sleep(moments.uniform(0, 0.5))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert attempt or not (out / "step-000040").is_dir()
+    subprocess.run([*training_command(out), "--resume"], env=environment, check=True, capture_output=True)
+    assert same(load_model(tmp_path / "whole")[0].state_dict(), load_model(out)[0].state_dict())
+
+
+def test_evaluate_and_predict_from_the_command_line(tmp_path):
+    from torchvision.utils import save_image
+
+    run(tmp_path / "run")
+    save_image(SCENES[0][0], tmp_path / "scene one.png")
+    (tmp_path / "text.jpg").write_text("no picture")
+    report = tmp_path / "report.json"
+    evaluated = command("evaluate", "--data", "shapes-plain", "--weights", tmp_path / "run", "--json", report)
+    done = subprocess.run(evaluated, check=True, capture_output=True, text=True)
+    assert "mAP" in done.stdout
+    assert json.loads(report.read_text())["style"] == "voc"
+    pictures = [tmp_path / "scene one.png", tmp_path / "text.jpg"]
+    predicted = command("predict", *pictures, "--weights", tmp_path / "run", "--out", tmp_path / "out", "--score", 0)
+    done = subprocess.run(predicted, check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "text.jpg" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"scene one.png", "detections.json"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("train", "--data", "nowhere", "--out", "run"), "nowhere"),
+        (("train", "--data", "shapes", "--out", "run", "--option", "rpn_nms_thresh=2"), "rpn_nms_thresh"),
+        (("evaluate", "--data", "shapes", "--weights", "nowhere"), "nowhere"),
+    ],
+)
+def test_what_the_user_can_mend_is_said_in_a_line(tmp_path, words, message):
+    done = subprocess.run(command(*words), cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
