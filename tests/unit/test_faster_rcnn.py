@@ -421,7 +421,8 @@ def modules_of_the_detector() -> set[str]:
 
 
 THEIRS = {
-    "models/detection": "faster_rcnn generalized_rcnn rpn roi_heads _utils anchor_utils transform image_list backbone_utils",
+    "models/detection": "faster_rcnn generalized_rcnn rpn roi_heads _utils "
+    "anchor_utils transform image_list backbone_utils",
     "ops": "boxes _box_convert _utils poolers roi_align roi_pool feature_pyramid_network misc",
 }
 
