@@ -6,6 +6,7 @@ import { HIGH, LOOKS, addChart, addSettings, baseAnchors, columns, element, iou,
 
 const BINS = 20;
 const MISSED = 0.5;
+const CROWD = 400; // dots from which a dark edge round each would be all one sees
 const SIDES = [4, 1024]; // the plane's range
 const TICKS = [8, 16, 32, 64, 128, 256, 512];
 const DIRECTIONS = 48;
@@ -111,12 +112,17 @@ function render({ model, el }) {
       context.globalAlpha = 1;
       context.stroke();
     }
-    for (let i = 0; i < overlaps.length; i++) {
+    for (const { color } of canvas.palette) { // one path per colour: a data set has thousands of dots
       context.beginPath();
-      context.arc(across(Math.log(sides[2 * i])), up(Math.log(sides[2 * i + 1])), 2.5, 0, 2 * Math.PI);
-      context.fillStyle = fit(overlaps[i]);
+      overlaps.forEach((overlap, i) => {
+        if (fit(overlap) !== color) return;
+        const [x, y] = [across(Math.log(sides[2 * i])), up(Math.log(sides[2 * i + 1]))];
+        context.moveTo(x + 2.5, y);
+        context.arc(x, y, 2.5, 0, 2 * Math.PI);
+      });
+      Object.assign(context, { fillStyle: color, strokeStyle: ink, lineWidth: 0.75 });
       context.fill();
-      if (overlaps.length < 400) Object.assign(context, { strokeStyle: ink, lineWidth: 0.75 }), context.stroke();
+      if (overlaps.length < CROWD) context.stroke();
     }
     drawHovered(context, across, up);
   }
@@ -162,7 +168,6 @@ function render({ model, el }) {
 
   const forget = [
     onTraits(model, ["overlaps", "sides", "yardstick"], takeIn),
-    onTraits(model, ["sizes", "ratios", "inverted"], redrawPlane),
     onTraits(model, ["data_set", "num_pictures"], follow),
   ];
   follow();
