@@ -55,7 +55,6 @@ const SLACK = 3; // CSS pixels outside a box that still count as inside, for the
 const DRAG_START = 3; // CSS pixels that make a press a drag
 const MIN_SIDE = 1; // image pixels that the hand leaves of a box
 const DECIMALS = 10; // the mouse places boxes on tenths of a pixel
-const SEND_EVERY = 33; // ms
 const BIG_STEP = 10; // Shift's factor on the keyboard
 const HANDLES_FOR = 50; // with more editable boxes than this, only the selected one shows its handles
 const CROWD = 400; // boxes of a state from which they are drawn without the dark edge, which would only be mud
@@ -620,20 +619,10 @@ function createCanvas({ model, el, pointerStep = 8, ...hooks }) {
 
   // ------------------------------------------------------------------------------------------------ Python
 
+  /* Set and sent at once: a value kept back would be undone by the kernel's echo of the one before. ipywidgets itself
+     has one message under way at a time, and sends only the latest value once the kernel is free again. */
   function tell(trait, value) {
     model.set(trait, value);
-    send();
-  }
-
-  let lastSent = 0;
-  let sendTimer = 0;
-  function send(now = false) {
-    const wait = now ? 0 : lastSent + SEND_EVERY - performance.now();
-    if (wait > 0) {
-      sendTimer ||= setTimeout(() => { sendTimer = 0; send(true); }, wait);
-      return;
-    }
-    lastSent = performance.now();
     model.save_changes();
   }
 
@@ -739,8 +728,7 @@ function createCanvas({ model, el, pointerStep = 8, ...hooks }) {
       for (let k = 0; k < 4; k++) kept.setFloat32(16 * index + 4 * k, box[k], true);
     }
     hooks.onBoxesChanged?.(boxes, { index, final });
-    model.set("_edit", [(model.get("_edit")[0] ?? 0) + 1, index, ...boxAt(index), final ? 1 : 0]);
-    send(final);
+    tell("_edit", [(model.get("_edit")[0] ?? 0) + 1, index, ...boxAt(index), final ? 1 : 0]);
     if (final) pending.add("shown");
     redraw(index === selected ? "over" : "boxes");
   }
@@ -1012,7 +1000,6 @@ function createCanvas({ model, el, pointerStep = 8, ...hooks }) {
   function destroy() {
     for (const step of undo.splice(0)) step();
     cancelAnimationFrame(frameRequest);
-    clearTimeout(sendTimer);
     bitmap?.close();
     root.remove();
   }

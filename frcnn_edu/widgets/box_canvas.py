@@ -2,7 +2,7 @@
 
 Every explorer of the course stands on it. Image and boxes are sent once, as bytes; hovering, dragging, resizing,
 filtering and hiding happen in `box_canvas.js` without asking Python, which hears of the result: `boxes` follow the
-hand about thirty times a second, `hovered`, `selected` and the filters follow too.
+hand with every frame, or as often as the kernel can take it in; `hovered`, `selected` and the filters follow too.
 
     canvas = BoxCanvas(image, boxes, states="anchor", editable=False)
     canvas.observe(lambda change: ..., "boxes")
