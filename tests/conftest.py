@@ -1,4 +1,5 @@
-"""What holds for every test: with FRCNN_EDU_NO_SKIPS=1 a test that would be skipped fails instead.
+"""What holds for every test: no example of hypothesis has a deadline, and with FRCNN_EDU_NO_SKIPS=1 no test is skipped
+without failing.
 
 A skip is fair on a newcomer's machine, which may have no browser and no GPU. Where all tests are to run, it is a hole
 that nobody sees. Tests marked `gpu` may be skipped even then.
@@ -7,8 +8,12 @@ that nobody sees. Tests marked `gpu` may be skipped even then.
 import os
 
 import pytest
+from hypothesis import settings
 
 NO_SKIPS = os.environ.get("FRCNN_EDU_NO_SKIPS") == "1"
+
+settings.register_profile("unhurried", deadline=None)  # on a busy machine any example may take long
+settings.load_profile("unhurried")
 
 
 @pytest.hookimpl(wrapper=True)
