@@ -26,8 +26,11 @@ def lesson(open_notebook):
 def life(lesson):
     """The explorer of one anchor's life, as it first stands: the cup's best anchor, at step 1."""
     lesson.execute("life.anchor, life.step, life.progress = int(matches.iou.argmax()), 1, 0.0")
+    explorer = lesson.page.locator(".box-canvas").nth(1)
+    bring_into_view(explorer)
+    lesson.page.mouse.move(2, 2)  # off the picture, or the arrows start from there
     lesson.settle()
-    return lesson.page.locator(".box-canvas").nth(1)
+    return explorer
 
 
 def bring_into_view(explorer) -> dict:
@@ -74,6 +77,7 @@ def test_a_committed_lesson_shows_its_pictures_before_anything_runs(open_noteboo
 
 def test_a_box_dragged_onto_the_cup_is_measured_by_the_next_cell(lesson):
     explorer = lesson.page.locator(".box-canvas").first
+    bring_into_view(explorer)
     before = pixels(explorer)
     assert lesson.evaluate("box_iou(mine.box_tensor, cup).item()") == 0
     start, end = at(explorer, 90, 100), at(explorer, 290, 170)
@@ -101,8 +105,6 @@ def test_a_click_follows_the_best_anchor_of_the_nearest_place(lesson, life):
 
 
 def test_the_keyboard_walks_picks_and_moves(lesson, life):
-    bring_into_view(life)
-    lesson.page.mouse.move(2, 2)  # or the arrows start from where the mouse is
     life.locator(".box-canvas-stage").focus()
     for key in ("ArrowRight", "ArrowDown", "Enter"):  # from the middle, (300, 200), by a place each
         lesson.page.keyboard.press(key)
