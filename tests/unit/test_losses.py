@@ -1,6 +1,7 @@
 """Losses: what each term is, that terms sum to losses, and that what is not asked about has no say."""
 
 import dataclasses
+import math
 import re
 
 import pytest
@@ -152,6 +153,15 @@ def test_an_rpn_sample_without_examples_costs_0_and_not_nan(labels):
     assert (loss.objectness == 0) == (0 not in labels)
     assert loss.total.isfinite()
     assert logits.grad.isfinite().all()
+
+
+def test_one_anchor_alone_and_one_region_alone_count_once():
+    loss = rpn_loss(torch.zeros(2), torch.ones(2, 4), torch.tensor([1, -1]), torch.zeros(2, 4), beta=0.0)
+    assert loss.objectness.item() == pytest.approx(math.log(2))
+    assert loss.box_reg.item() == 4
+    loss = fast_rcnn_loss(torch.zeros(1, 2), torch.ones(1, 2, 4), torch.tensor([1]), torch.zeros(1, 4), beta=0.0)
+    assert loss.classifier.item() == pytest.approx(math.log(2))
+    assert loss.box_reg.item() == 4
 
 
 def test_extreme_logits_give_finite_losses_and_gradients():
