@@ -16,7 +16,7 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor as Torchv
 from torchvision.models.detection.faster_rcnn import TwoMLPHead as TorchvisionHead
 
 from benchmarks.measure import Call, Row
-from benchmarks.operators import random_boxes
+from benchmarks.operators import SAMPLES, random_boxes
 from frcnn_edu import backbones
 from frcnn_edu.anchors import PAPER_ASPECT_RATIOS, PAPER_SIZES
 from frcnn_edu.faster_rcnn import ROI_SIZE, fasterrcnn_tiny, fasterrcnn_vgg16
@@ -38,18 +38,20 @@ class TorchvisionRoIPool(nn.Module):
 
 
 def torchvisions(
-    body: nn.Module, sizes: Sequence[float], pool: nn.Module, hidden: int, min_size: int, max_size: int
+    body: nn.Module, sizes: Sequence[float], pool: nn.Module | None, hidden: int, min_size: int, max_size: int
 ) -> TorchvisionFasterRCNN:
-    """torchvision's detector of one level around a body."""
-    return TorchvisionFasterRCNN(
+    """torchvision's detector of one level around a body, with RoIAlign unless another `pool` is given."""
+    model = TorchvisionFasterRCNN(
         body,
         rpn_anchor_generator=TorchvisionAnchorGenerator((tuple(sizes),), (PAPER_ASPECT_RATIOS,)),
-        box_roi_pool=pool,
+        box_roi_pool=ops.MultiScaleRoIAlign(["0"], ROI_SIZE, SAMPLES),
         box_head=TorchvisionHead(body.out_channels * ROI_SIZE**2, hidden),
         box_predictor=TorchvisionPredictor(hidden, NUM_CLASSES),
         min_size=min_size,
         max_size=max_size,
     )
+    model.roi_heads.box_roi_pool = pool or model.roi_heads.box_roi_pool  # the constructor takes RoIAlign only
+    return model
 
 
 def vgg16_pair() -> tuple[Callable[[], nn.Module], Callable[[], nn.Module]]:
@@ -62,10 +64,9 @@ def vgg16_pair() -> tuple[Callable[[], nn.Module], Callable[[], nn.Module]]:
 
 def tiny_pair() -> tuple[Callable[[], nn.Module], Callable[[], nn.Module]]:
     """How to build ours and theirs."""
-    align = ops.MultiScaleRoIAlign(["0"], ROI_SIZE, 2)
     return (
         lambda: fasterrcnn_tiny(NUM_CLASSES),
-        lambda: torchvisions(backbones.tiny(), TINY_SIZES, align, TINY_HEAD, 256, 512),
+        lambda: torchvisions(backbones.tiny(), TINY_SIZES, None, TINY_HEAD, 256, 512),
     )
 
 
