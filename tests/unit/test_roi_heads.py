@@ -5,6 +5,7 @@ import torch
 from small_detector import blank_batch, draw_images, draw_targets, small_detector
 from torch import Tensor, nn
 
+import frcnn_edu.roi_heads
 from frcnn_edu.boxes import box_iou, clip_boxes, decode_boxes, encode_boxes, nms
 from frcnn_edu.config import Config
 from frcnn_edu.roi_heads import SMALLEST_DETECTION, FastRCNNPredictor, RoIHeads, TwoMLPHead
@@ -221,6 +222,23 @@ def test_what_is_pushed_out_of_the_image_is_dropped():
     assert found.clipped[0, 0] == found.clipped[0, 2] == 96
     assert found.kept.tolist() == [1]
     assert found.suppressed_by.tolist() == [-1, -1]
+
+
+@pytest.mark.parametrize(("side", "expected"), [(2.0, 1), (1.999, 0)])
+def test_a_detection_of_exactly_the_smallest_size_is_kept(side, expected, monkeypatch):
+    monkeypatch.setattr(frcnn_edu.roi_heads, "SMALLEST_DETECTION", 2.0)
+    proposal = torch.tensor([[0.0, 0, side, 10]])
+    found = heads().detect(torch.tensor([[0.0, 5, 0, 0]]), torch.zeros(1, 4, 4), proposal, IMAGE)
+    assert len(found.kept) == expected
+
+
+def test_who_suppressed_whom_is_found_only_on_request():
+    answers = (*draw_answers(), draw_proposals(), IMAGE)
+    assert heads().detect(*answers).suppressed_by is None
+    assert heads().detect(*answers, detail=True).suppressed_by is not None
+    inputs = blank_batch(IMAGE), {"0": torch.rand(1, 8, 4, 6)}, [draw_proposals()]
+    assert heads()(*inputs).candidates[0].suppressed_by is None
+    assert heads()(*inputs, detail=True).candidates[0].suppressed_by is not None
 
 
 def test_without_proposals_nothing_is_found():

@@ -197,6 +197,30 @@ def test_small_ones_go_before_or_after_the_best_are_picked():
     assert set(before.anchor_index.tolist()) == set(large[logits[large].topk(50).indices].tolist())
 
 
+@pytest.mark.parametrize(("min_size", "expected"), [(16.0, 1), (16.001, 0)])
+def test_a_proposal_of_exactly_the_smallest_size_is_large_enough(min_size, expected):
+    rpn = network(rpn_min_size=min_size)
+    anchor = torch.tensor([[10.0, 10, 26, 26]])
+    found = rpn.propose(torch.zeros(1), torch.zeros(1, 4), anchor, [(1, 1, 1)], (64, 96))
+    assert len(found.boxes) == expected
+
+
+def test_a_proposal_on_the_score_threshold_is_kept():
+    rpn = network(rpn_score_thresh=0.5)
+    anchors = torch.tensor([[10.0, 10, 26, 26], [50, 10, 66, 26]])
+    found = rpn.propose(torch.tensor([0.0, -0.01]), torch.zeros(2, 4), anchors, [(2, 1, 1)], (64, 96))
+    assert found.large_enough.tolist() == [True, False]
+    assert found.kept.tolist() == [0]
+
+
+def test_who_suppressed_whom_is_found_only_on_request():
+    assert propose(network())[0].suppressed_by is None
+    assert propose(network(), detail=True)[0].suppressed_by is not None
+    features = [torch.rand(1, 4, 8, 12)]
+    assert network()(blank_batch((64, 96)), features).proposals[0].suppressed_by is None
+    assert network()(blank_batch((64, 96)), features, detail=True).proposals[0].suppressed_by is not None
+
+
 def test_dropping_small_ones_first_may_leave_none():
     found = propose(network(rpn_min_size=1000.0, rpn_drop_small_first=True))[0]
     assert found.boxes.shape == (0, 4)

@@ -1,5 +1,7 @@
 """The trace: what `forward` did and nothing else, with links that hold."""
 
+import dataclasses
+
 import pytest
 import torch
 from small_detector import SIZES, draw_images, draw_targets, small_detector
@@ -75,6 +77,21 @@ def test_a_trace_leaves_the_model_as_it_was(model):
 
 
 # What it holds
+
+
+def parts_of(value: object) -> set[type]:
+    """The dataclasses that a trace is made of, at any depth."""
+    if isinstance(value, list):
+        return set().union(*(parts_of(one) for one in value))
+    if not dataclasses.is_dataclass(value):
+        return set()
+    return {type(value)}.union(*(parts_of(getattr(value, field.name)) for field in dataclasses.fields(value)))
+
+
+def test_nothing_in_a_trace_can_be_changed_afterwards(trace):
+    parts = parts_of(trace)
+    assert len(parts) == 12
+    assert all(part.__dataclass_params__.frozen for part in parts)
 
 
 def test_a_trace_in_training_has_losses_and_no_detections():
