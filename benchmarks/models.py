@@ -4,8 +4,10 @@ Both sides have the same weights, images and options. torchvision's VGG16 detect
 paper's does.
 """
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from dataclasses import asdict
+from functools import cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -18,13 +20,10 @@ from torchvision.models.detection.faster_rcnn import TwoMLPHead as TorchvisionHe
 from benchmarks.measure import Call, Row
 from benchmarks.operators import SAMPLES, random_boxes
 from frcnn_edu import backbones
-from frcnn_edu.anchors import PAPER_ASPECT_RATIOS, PAPER_SIZES
-from frcnn_edu.faster_rcnn import ROI_SIZE, fasterrcnn_tiny, fasterrcnn_vgg16
+from frcnn_edu.faster_rcnn import ROI_SIZE, FasterRCNN, fasterrcnn_tiny, fasterrcnn_vgg16
 
 NUM_CLASSES = 21
 OBJECTS = 5
-TINY_SIZES, TINY_HEAD = (24.0, 48.0, 96.0), 256
-VGG_HEAD = 4096
 
 
 class TorchvisionRoIPool(nn.Module):
@@ -37,48 +36,51 @@ class TorchvisionRoIPool(nn.Module):
         return ops.roi_pool(features["0"], list(proposals), ROI_SIZE, 1 / 16)
 
 
-def torchvisions(
-    body: nn.Module, sizes: Sequence[float], pool: nn.Module | None, hidden: int, min_size: int, max_size: int
-) -> TorchvisionFasterRCNN:
-    """torchvision's detector of one level around a body, with RoIAlign unless another `pool` is given."""
+def torchvisions(ours: Callable[[], FasterRCNN], body: Callable[[], nn.Module]) -> TorchvisionFasterRCNN:
+    """torchvision's detector of the same parts and numbers as `ours`, which is looked at and not built."""
+    with torch.device("meta"):
+        pattern = ours()
+    names = inspect.signature(TorchvisionFasterRCNN).parameters
+    options = {name: value for name, value in asdict(pattern.config).items() if name in names}
+    anchors = pattern.rpn.anchor_generator
     model = TorchvisionFasterRCNN(
-        body,
-        rpn_anchor_generator=TorchvisionAnchorGenerator((tuple(sizes),), (PAPER_ASPECT_RATIOS,)),
+        body(),
+        rpn_anchor_generator=TorchvisionAnchorGenerator(tuple(anchors.sizes), tuple(anchors.aspect_ratios)),
         box_roi_pool=ops.MultiScaleRoIAlign(["0"], ROI_SIZE, SAMPLES),
-        box_head=TorchvisionHead(body.out_channels * ROI_SIZE**2, hidden),
-        box_predictor=TorchvisionPredictor(hidden, NUM_CLASSES),
-        min_size=min_size,
-        max_size=max_size,
+        box_head=TorchvisionHead(
+            pattern.roi_heads.box_head.fc6.in_features, pattern.roi_heads.box_head.fc7.out_features
+        ),
+        box_predictor=TorchvisionPredictor(pattern.roi_heads.box_head.fc7.out_features, NUM_CLASSES),
+        **options,
     )
-    model.roi_heads.box_roi_pool = pool or model.roi_heads.box_roi_pool  # the constructor takes RoIAlign only
+    if pattern.roi_heads.box_roi_pool.operator == "pool":
+        model.roi_heads.box_roi_pool = TorchvisionRoIPool()  # the constructor takes RoIAlign only
     return model
 
 
 def vgg16_pair() -> tuple[Callable[[], nn.Module], Callable[[], nn.Module]]:
     """How to build ours and theirs."""
-    return (
-        lambda: fasterrcnn_vgg16(NUM_CLASSES, min_size=600, max_size=1000),
-        lambda: torchvisions(backbones.vgg16(), PAPER_SIZES, TorchvisionRoIPool(), VGG_HEAD, 600, 1000),
-    )
+    ours = partial(fasterrcnn_vgg16, NUM_CLASSES, min_size=600, max_size=1000)
+    return ours, lambda: torchvisions(ours, backbones.vgg16)
 
 
 def tiny_pair() -> tuple[Callable[[], nn.Module], Callable[[], nn.Module]]:
     """How to build ours and theirs."""
-    return (
-        lambda: fasterrcnn_tiny(NUM_CLASSES),
-        lambda: torchvisions(backbones.tiny(), TINY_SIZES, None, TINY_HEAD, 256, 512),
-    )
+    ours = partial(fasterrcnn_tiny, NUM_CLASSES)
+    return ours, lambda: torchvisions(ours, backbones.tiny)
 
 
 def seeded(build: Callable[[], nn.Module], device: torch.device, training: bool) -> nn.Module:
     """A model with weights that depend on its parameters' names and shapes alone, so both sides have the same."""
     model = build()
     with torch.no_grad():
-        for index, (_, parameter) in enumerate(sorted(model.named_parameters())):
+        for index, (name, parameter) in enumerate(sorted(model.named_parameters())):
             generator = torch.Generator().manual_seed(index)
             if parameter.ndim > 1:
                 fan_in = parameter[0].numel()
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * (2 / fan_in) ** 0.5)
+            elif name.endswith("bias"):
+                parameter.zero_()
     return model.to(device).train(training)
 
 
