@@ -2,7 +2,7 @@
 
 ``--rows nms`` measures those whose names contain "nms"; ``--json FILE`` also writes the figures; ``--device cuda``
 measures on a GPU. A row passes where its ratio reaches the goal with one thread and with two, and where it needs at
-most twice the memory on top of its inputs; up to 32 MB, a twentieth of what PyTorch itself takes, are free.
+most twice the memory on top of its inputs, and 32 MB, a twentieth of what PyTorch itself takes.
 """
 
 import argparse
@@ -37,7 +37,7 @@ class Result:
     def needs_too_much_memory(self) -> bool:
         """More than the goal allows; False where memory could not be measured."""
         ours, theirs = (self.peaks[side] for side in SIDES)
-        return bool(ours and theirs) and ours.growth > max(MEMORY_GOAL * theirs.growth, FREE_MEGABYTES)
+        return bool(ours and theirs) and ours.growth > MEMORY_GOAL * theirs.growth + FREE_MEGABYTES
 
     @property
     def verdict(self) -> str:

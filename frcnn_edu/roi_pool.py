@@ -19,13 +19,14 @@ from torch import Tensor, nn
 
 from frcnn_edu.boxes import box_area, check_boxes, check_same_device, full_precision
 
-CHANNELS_AT_ONCE = 64
+POOL_CHANNELS_AT_ONCE, POOL_BINS_AT_ONCE, ALIGN_CHANNELS_AT_ONCE = 64, 512, 256
+"""What is fastest; results do not depend on it."""
 CANONICAL_SIZE, CANONICAL_LEVEL = 224, 4
 """A region of 224 x 224, ImageNet's image, belongs on level 4, of stride 16 (FPN, equation 1)."""
 LEVEL_TOLERANCE = 1e-6
 """torchvision's: a region this little short of the next level belongs there, whatever rounding did to its area."""
 
-Windows = dict[int, dict[int, tuple[Tensor, Tensor]]]
+Windows = dict[int, dict[int, list[tuple[Tensor, Tensor]]]]
 
 
 def roi_pool(
@@ -46,7 +47,7 @@ def roi_pool(
     edges = [edge.flatten() for edge in torch.broadcast_tensors(*edges)]  # 5 x (M,), M = N * P * P bins
     windows = _windows(*edges, height, width)
     pooled = []
-    for cells in _slices(features):
+    for cells in _slices(features, POOL_CHANNELS_AT_ONCE):
         table = F.pad(cells.flatten(0, 2), (0, 0, 0, 1))  # (B * H * W + 1, c): the row of zeros is for empty bins
         pooled.append(table.gather(0, _first_maxima(cells.detach(), windows, len(edges[0]))))  # (M, c)
     return _join(pooled, len(boxes), rows, columns).to(features.dtype)
@@ -78,7 +79,7 @@ def roi_align(
     bag = (len(boxes) * rows * columns, 4 * sampling_ratio**2)  # (M, 4SS) cells for each bin
     cells = (row[:, :, None, :, None] + x[:, None, :, None, :]).reshape(bag)
     weights = (y_weight[:, :, None, :, None] * x_weight[:, None, :, None, :]).reshape(bag)
-    tables = (cells_of_slice.flatten(0, 2) for cells_of_slice in _slices(features))  # (B * H * W, c) each
+    tables = (part.flatten(0, 2) for part in _slices(features, ALIGN_CHANNELS_AT_ONCE))  # (B * H * W, c) each
     pooled = [F.embedding_bag(cells, table, mode="sum", per_sample_weights=weights) for table in tables]
     return _join(pooled, len(boxes), rows, columns).to(features.dtype)
 
@@ -174,18 +175,19 @@ def _windows(
 ) -> Windows:
     """Four windows in the corners of each of M bins, their sides the largest powers of two that fit, so they cover it.
 
-    By the two exponents, width first: the bins with such windows (m,), and their places (4 * m,) in the table of all
-    windows of that size. Empty bins have none.
+    By the two exponents, width first: in portions the bins with such windows (m,), and their places (4 * m,) in the
+    table of all windows of that size. Empty bins have none.
     """
     tall, wide = _floor_log2(bottom - top), _floor_log2(right - left)  # (M,) each, -1 where empty
     windows: Windows = {}
     for j in range(max(wide.unique().tolist(), default=-1) + 1):
         for i in range(max(tall.unique().tolist(), default=-1) + 1):
-            bins = ((tall == i) & (wide == j)).nonzero().squeeze(1)  # (m,)
-            y = torch.stack((top[bins], bottom[bins] - 2**i)).unsqueeze(1)  # (2, 1, m)
-            x = torch.stack((left[bins], right[bins] - 2**j))  # (2, m)
-            row = image[bins] * (height - 2**i + 1) + y  # (2, 1, m)
-            windows.setdefault(j, {})[i] = bins, (row * (width - 2**j + 1) + x).flatten()
+            portions = windows.setdefault(j, {}).setdefault(i, [])
+            for bins in ((tall == i) & (wide == j)).nonzero().squeeze(1).split(POOL_BINS_AT_ONCE):  # (m,)
+                y = torch.stack((top[bins], bottom[bins] - 2**i)).unsqueeze(1)  # (2, 1, m)
+                x = torch.stack((left[bins], right[bins] - 2**j))  # (2, m)
+                row = image[bins] * (height - 2**i + 1) + y  # (2, 1, m)
+                portions.append((bins, (row * (width - 2**j + 1) + x).flatten()))
     return windows
 
 
@@ -203,18 +205,16 @@ def _first_maxima(features: Tensor, windows: Windows, bins: int) -> Tensor:
     number = torch.arange(nowhere, device=features.device, dtype=features.dtype)  # floats, as fast as the maxima
     wide = features, number.view(*features.shape[:3], 1).expand_as(features)
     found = torch.full((bins, features.shape[3]), nowhere, device=features.device)
-    for (
-        j,
-        of_width,
-    ) in windows.items():  # widths first: then of two halves with one maximum the upper has the first cell
+    for j, of_width in windows.items():  # widths first: of two equal maxima the upper then is the first
         window = wide = _doubled(*wide, 2, 2**j // 2)
-        for i, (some, places) in of_width.items():
+        for i, portions in of_width.items():
             window = _doubled(*window, 1, 2**i // 2)
-            shape = (4, len(some), features.shape[3])
-            values, cells = (table.flatten(0, 2).index_select(0, places).view(shape) for table in window)
-            elsewhere = values.ne_(values.amax(dim=0))  # (4, m, C) 1 where the maximum is not in this window
-            first = cells.add_(elsewhere, alpha=nowhere).amin(dim=0).clamp_(max=nowhere)  # (m, C)
-            found.index_copy_(0, some, first.long())
+            tables = [table.flatten(0, 2) for table in window]  # maxima and cells, a row per window
+            for some, places in portions:
+                values, cells = (table.index_select(0, places).unflatten(0, (4, len(some))) for table in tables)
+                elsewhere = values.ne_(values.amax(dim=0))  # (4, m, C) 1 where the maximum is not in this window
+                first = cells.add_(elsewhere, alpha=nowhere).amin(dim=0).clamp_(max=nowhere)  # (m, C)
+                found.index_copy_(0, some, first.long())
     return found
 
 
@@ -245,9 +245,9 @@ def _points(low: Tensor, high: Tensor, bins: int, samples: int, size: int, align
     return cells.long().flatten(2), weights.flatten(2)
 
 
-def _slices(features: Tensor) -> Iterator[Tensor]:
+def _slices(features: Tensor, channels_at_once: int) -> Iterator[Tensor]:
     """(B, C, H, W) -> contiguous (B, H, W, c), a few channels at a time, in float32 at least."""
-    for channels in full_precision(features).split(CHANNELS_AT_ONCE, dim=1):
+    for channels in full_precision(features).split(channels_at_once, dim=1):
         yield channels.movedim(1, 3).contiguous()
 
 

@@ -15,7 +15,7 @@ from torchvision import ops
 
 from frcnn_edu import roi_pool as module
 from frcnn_edu.boxes import box_area
-from frcnn_edu.roi_pool import CHANNELS_AT_ONCE, MultiScaleRoIPool, pyramid_level, roi_align, roi_pool
+from frcnn_edu.roi_pool import MultiScaleRoIPool, pyramid_level, roi_align, roi_pool
 
 SIZES = st.sampled_from([1, 2, 7, (3, 5)])
 MAPS = st.tuples(st.integers(1, 20), st.integers(1, 20))
@@ -193,9 +193,12 @@ def test_points_up_to_one_cell_outside_count_and_none_beyond():
 # Both
 
 
-@pytest.mark.parametrize("channels", [1, CHANNELS_AT_ONCE - 1, CHANNELS_AT_ONCE, 2 * CHANNELS_AT_ONCE + 5])
+@pytest.mark.parametrize("channels", [1, 3, 4, 13])
 @pytest.mark.parametrize("name", ["roi_pool", "roi_align"])
-def test_any_number_of_channels_keeps_its_order(name, channels):
+def test_slices_of_channels_and_portions_of_bins_keep_their_order(monkeypatch, name, channels):
+    monkeypatch.setattr(module, "POOL_CHANNELS_AT_ONCE", 4)
+    monkeypatch.setattr(module, "ALIGN_CHANNELS_AT_ONCE", 4)
+    monkeypatch.setattr(module, "POOL_BINS_AT_ONCE", 5)
     features, rois = draw_features(2, (7, 9), 1, channels), [draw_rois(3, (7, 9), 0.25, seed) for seed in (2, 3)]
     arguments = (features, rois, 3, 0.25, *((2,) if name == "roi_align" else ()))
     values, gradient = with_gradient(getattr(module, name), *arguments)
