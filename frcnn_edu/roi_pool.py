@@ -202,7 +202,7 @@ def _first_maxima(features: Tensor, windows: Windows, bins: int) -> Tensor:
     A window twice as large is two windows side by side, so a few doublings give the maxima of all windows.
     """
     nowhere = features[..., 0].numel()
-    number = torch.arange(nowhere, device=features.device, dtype=features.dtype)  # floats, as fast as the maxima
+    number = torch.arange(nowhere, device=features.device, dtype=features.dtype)  # fast, and exact below 2**24
     wide = features, number.view(*features.shape[:3], 1).expand_as(features)
     found = torch.full((bins, features.shape[3]), nowhere, device=features.device)
     for j, of_width in windows.items():  # widths first: of two equal maxima the upper then is the first
