@@ -1,12 +1,11 @@
 """What only a real GPU can show: operators and whole steps there give what they give on the CPU."""
 
 import copy
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import torch
+from small_detector import NUM_CLASSES, draw_images, draw_targets, small_detector
 from torch import Tensor
 
 from frcnn_edu.boxes import batched_nms, box_iou, decode_boxes, encode_boxes, nms, nms_suppressors
@@ -14,8 +13,6 @@ from frcnn_edu.faster_rcnn import fasterrcnn_mobilenet_v2, fasterrcnn_tiny
 from frcnn_edu.matching import BalancedSampler, Matcher
 from frcnn_edu.roi_pool import MultiScaleRoIPool, roi_align, roi_pool
 
-sys.path.append(str(Path(__file__).parents[1] / "unit"))
-from small_detector import NUM_CLASSES, draw_images, draw_targets, small_detector
 
 pytestmark = [
     pytest.mark.gpu,
