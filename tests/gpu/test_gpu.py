@@ -13,7 +13,6 @@ from frcnn_edu.faster_rcnn import fasterrcnn_mobilenet_v2, fasterrcnn_tiny
 from frcnn_edu.matching import BalancedSampler, Matcher
 from frcnn_edu.roi_pool import MultiScaleRoIPool, roi_align, roi_pool
 
-
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
