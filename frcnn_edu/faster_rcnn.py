@@ -113,6 +113,10 @@ class FasterRCNN(nn.Module):
         anchors = rpn_anchor_generator or AnchorGenerator(PYRAMID_SIZES, ((0.5, 1.0, 2.0),) * 5, rounded=True)
         head = rpn_head or RPNHead(channels, anchors.num_anchors_per_location()[0])
         box_head = box_head or TwoMLPHead(channels * ROI_SIZE**2, 1024)
+        if box_predictor is None and not hasattr(box_head, "fc7"):
+            raise ValueError(
+                "give a box_predictor with this box_head: only a TwoMLPHead says how long its features are"
+            )
         box_predictor = box_predictor or FastRCNNPredictor(box_head.fc7.out_features, num_classes)
         self.backbone = backbone
         self.rpn = RegionProposalNetwork(anchors, head, self.config)

@@ -21,7 +21,7 @@ RPN_BETA = 1 / 9
 
 
 def smooth_l1(x: Tensor, beta: float = RPN_BETA) -> Tensor:
-    """``x**2 / (2 beta)`` where \\|x\\| < beta, ``|x| - beta / 2`` beyond, elementwise: the same shape as `x`.
+    """``x**2 / (2 beta)`` where ``|x| < beta``, ``|x| - beta / 2`` beyond, elementwise: the same shape as `x`.
 
     Quadratic near 0, so that gradients fade there; linear further out, so that no outlier rules. With beta 0 it is L1.
     Raises ValueError for a negative beta. Source: Fast R-CNN, equation 3, with beta 1.
@@ -67,16 +67,18 @@ def rpn_loss(
 
     `labels` are 1, 0, or -1 for anchors that were not sampled; targets of anchors that are not positive may hold
     anything. `n_cls` and `n_reg` are the number of sampled anchors unless given, `balance` is lambda.
-    Raises ValueError where shapes do not fit.
+    Raises ValueError where shapes do not fit, or a divisor is not above 0.
     """
     _check_rows(logits=(logits, ()), deltas=(deltas, (4,)), labels=(labels, ()), target_deltas=(target_deltas, (4,)))
+    if not all(divisor is None or divisor > 0 for divisor in (n_cls, n_reg)):
+        raise ValueError(f"n_cls and n_reg divide the sums, so they must be above 0; got {n_cls} and {n_reg}")
     logits, deltas = full_precision(logits), full_precision(deltas)
     sampled, positive = labels >= 0, labels == 1  # (S,), (S,)
     count = mean_over_processes(sampled.sum()).clamp(min=1)
     objectness_terms = F.binary_cross_entropy_with_logits(logits, positive.to(logits.dtype), reduction="none")  # (S,)
-    objectness_terms = objectness_terms.where(sampled, 0) / (n_cls or count)
+    objectness_terms = objectness_terms.where(sampled, 0) / (count if n_cls is None else n_cls)
     errors = (deltas - target_deltas).where(positive[:, None], 0)  # (S, 4)
-    box_reg_terms = balance * smooth_l1(errors, beta) / (n_reg or count)
+    box_reg_terms = balance * smooth_l1(errors, beta) / (count if n_reg is None else n_reg)
     return RPNLoss(objectness_terms.sum(), box_reg_terms.sum(), objectness_terms, box_reg_terms)
 
 

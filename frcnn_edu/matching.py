@@ -23,9 +23,9 @@ class Matches:
     labels: Tensor
     """(A,) int64: 1 positive, 0 negative, -1 ignored."""
     gt_index: Tensor
-    """(A,) int64: the ground-truth box of highest IoU, whatever the label; 0 where there is no ground truth."""
+    """(A,) int64: the ground-truth box of highest IoU, whatever the label; 0 where there is none to look at."""
     iou: Tensor
-    """(A,): that IoU."""
+    """(A,): that IoU; 0 for anchors across the border where those are dropped."""
 
 
 @dataclass(frozen=True)

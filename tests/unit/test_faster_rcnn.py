@@ -437,3 +437,9 @@ def test_the_detector_fits_into_an_evening():
     theirs = sum(code_lines(file.read_text(encoding="utf-8")) for file in files)
     assert sum(counts.values()) < LINES_AT_MOST, counts
     assert sum(counts.values()) < 0.4 * theirs, (counts, theirs)
+
+
+def test_a_box_head_of_unknown_length_needs_a_predictor():
+    backbone = backbones.tiny()
+    with pytest.raises(ValueError, match="give a box_predictor"):
+        FasterRCNN(backbone, 3, box_head=torch.nn.Flatten())

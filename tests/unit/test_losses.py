@@ -304,3 +304,9 @@ def test_gradients_of_decoding_are_right():
         torch.autograd.gradcheck(
             lambda d, a: decode_boxes(d, a, (10, 10, 5, 5), log_scale_limit=0.1), (deltas, anchors)
         )
+
+
+@pytest.mark.parametrize("divisors", [{"n_cls": 0}, {"n_reg": 0}, {"n_cls": -256}])
+def test_a_divisor_that_is_not_above_zero_is_refused(divisors):
+    with pytest.raises(ValueError, match="must be above 0"):
+        rpn_loss(torch.zeros(2), torch.zeros(2, 4), torch.tensor([1, 0]), torch.zeros(2, 4), **divisors)
