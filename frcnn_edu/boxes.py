@@ -47,7 +47,7 @@ def box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     check_boxes(boxes1, "boxes1")
     check_boxes(boxes2, "boxes2")
     check_same_device(boxes1=boxes1, boxes2=boxes2)
-    return pairwise_iou(boxes1, boxes2)
+    return pairwise_iou(boxes2, boxes1).mT  # in memory a row for each of boxes2, the few: what follows reads it faster
 
 
 def pairwise_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
@@ -89,8 +89,8 @@ def encode_boxes(gt_boxes: Tensor, anchors: Tensor, weights: Sequence[float] = U
     Raises TypeError or ValueError where the arguments are no boxes, a box has no area (it has no log),
     or the two differ in number or device.
     """
-    check_boxes(gt_boxes, "gt_boxes", with_area=True)
-    check_boxes(anchors, "anchors", with_area=True)
+    _check_form(gt_boxes, "gt_boxes")
+    _check_form(anchors, "anchors")
     check_same_device(gt_boxes=gt_boxes, anchors=anchors)
     if gt_boxes.shape != anchors.shape:
         raise ValueError(
@@ -102,7 +102,11 @@ def encode_boxes(gt_boxes: Tensor, anchors: Tensor, weights: Sequence[float] = U
     wx, wy, ww, wh = weights
     dx, dy = wx * (gx - ax) / aw, wy * (gy - ay) / ah  # (N,) each
     dw, dh = ww * torch.log(gw / aw), wh * torch.log(gh / ah)  # (N,) each
-    return _from_planes(dx, dy, dw, dh)  # (N, 4)
+    deltas = _from_planes(dx, dy, dw, dh)  # (N, 4)
+    if _suspect(deltas, aw, ah):  # a ground-truth box with a side of 0 or below has no log
+        check_boxes(gt_boxes, "gt_boxes", with_area=True)
+        check_boxes(anchors, "anchors", with_area=True)
+    return deltas
 
 
 def decode_boxes(
@@ -113,18 +117,19 @@ def decode_boxes(
     Deltas of several classes, (N, K, 4), give (N, K, 4). Logs above `log_scale_limit` are cut to it.
     Raises TypeError or ValueError where the arguments do not fit, hold NaN, or lie on two devices.
     """
-    check_boxes(anchors, "anchors")
+    _check_form(anchors, "anchors")
     _check_deltas(deltas, anchors)
     deltas, anchors = full_precision(deltas), full_precision(anchors)
-    if deltas.ndim == 3:
-        anchors = anchors.unsqueeze(1)  # (N, 1, 4)
-    ax, ay, aw, ah = _center_size(anchors)
+    ax, ay, aw, ah = _center_size(anchors.unsqueeze(1) if deltas.ndim == 3 else anchors)  # (N,) or (N, 1) each
     dx, dy, dw, dh = deltas.unbind(-1)
     wx, wy, ww, wh = weights
     cx, cy = ax + aw * (dx / wx), ay + ah * (dy / wy)
     half_w = 0.5 * aw * torch.exp((dw / ww).clamp(max=log_scale_limit))
     half_h = 0.5 * ah * torch.exp((dh / wh).clamp(max=log_scale_limit))
-    return _from_planes(cx - half_w, cy - half_h, cx + half_w, cy + half_h)  # (N, 4) or (N, K, 4)
+    boxes = _from_planes(cx - half_w, cy - half_h, cx + half_w, cy + half_h)  # (N, 4) or (N, K, 4)
+    if _suspect(boxes, aw, ah):
+        check_boxes(anchors, "anchors")
+    return boxes
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, limit: int | None = None) -> Tensor:
@@ -181,17 +186,16 @@ def check_boxes(boxes: Tensor, name: str = "boxes", with_area: bool = False) -> 
     With `with_area` the sides must be longer than 0. Raises TypeError (no tensor, no floats) or ValueError
     (shape, NaN, corners in the wrong order) with the first offending row.
     """
-    if not isinstance(boxes, Tensor):
-        raise TypeError(f"{name} must be a tensor of shape (N, 4), got {type(boxes).__name__}; see torch.as_tensor")
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise ValueError(f"{name} must have shape (N, 4), rows of x1, y1, x2, y2; got {tuple(boxes.shape)}")
-    if not boxes.is_floating_point():
-        raise TypeError(f"{name} must be floats, got {boxes.dtype}: pixels are continuous here; call .float()")
+    _check_form(boxes, name)
     if boxes.device.type != "cpu" or len(boxes) == 0:
         return
     x1, y1, x2, y2 = boxes.detach().unbind(1)
-    shortest = torch.minimum(x2 - x1, y2 - y1).amin()  # NaN where any side is
-    if not (shortest > 0 if with_area else shortest >= 0) or not _all_finite(boxes):
+    width, height = x2 - x1, y2 - y1
+    shortest, longest = (
+        torch.minimum(width, height).amin(),
+        torch.maximum(width, height).amax(),
+    )  # NaN where any side is
+    if not (shortest > 0 if with_area else shortest >= 0) or not longest < math.inf:
         raise ValueError(_what_is_wrong(boxes.detach(), name))
 
 
@@ -310,6 +314,22 @@ def _check_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: flo
         raise ValueError(f"limit must be None or a count, got {limit}")
     if scores.device.type == "cpu" and scores.isnan().any():
         raise ValueError(f"scores[{_first(scores.isnan())}] is NaN, and has no place in an order")
+
+
+def _check_form(boxes: Tensor, name: str) -> None:
+    if not isinstance(boxes, Tensor):
+        raise TypeError(f"{name} must be a tensor of shape (N, 4), got {type(boxes).__name__}; see torch.as_tensor")
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"{name} must have shape (N, 4), rows of x1, y1, x2, y2; got {tuple(boxes.shape)}")
+    if not boxes.is_floating_point():
+        raise TypeError(f"{name} must be floats, got {boxes.dtype}: pixels are continuous here; call .float()")
+
+
+def _suspect(made: Tensor, *sides: Tensor) -> bool:
+    """Whether what was made of boxes with these sides is reason to look at the boxes one by one (on the CPU only)."""
+    if made.device.type != "cpu" or made.numel() == 0:
+        return False
+    return not _all_finite(made) or any(side.amin() < 0 for side in sides)
 
 
 def _all_finite(values: Tensor) -> bool:

@@ -65,7 +65,7 @@ def best_anchors(iou: Tensor) -> Tensor:
     A ground truth that nothing overlaps has no best box. Source: section 3.1.2, rule (i).
     """
     best = iou.amax(dim=0)  # (G,)
-    return ((iou == best) & (iou > 0)).any(dim=1)
+    return (iou == best.masked_fill(best == 0, torch.inf)).any(dim=1)
 
 
 @dataclass(frozen=True)

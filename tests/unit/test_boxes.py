@@ -281,9 +281,9 @@ def test_what_is_no_box_is_refused_by_name_and_row(bad, error, message):
     with pytest.raises(error, match=message.replace("boxes", "boxes1", 1)):
         box_iou(bad, UNIT_BOX)
     with pytest.raises(error, match=message.replace("boxes", "gt_boxes", 1)):
-        encode_boxes(bad, UNIT_BOX)
+        encode_boxes(bad, UNIT_BOX.expand(len(bad), 4))
     with pytest.raises(error, match=message.replace("boxes", "anchors", 1)):
-        decode_boxes(torch.zeros(1, 4), bad)
+        decode_boxes(torch.zeros(len(bad), 4), bad)
 
 
 @pytest.mark.parametrize("flat", [(0, 0, 0, 5), (0, 0, 5, 0)])
