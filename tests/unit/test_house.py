@@ -33,7 +33,7 @@ NAMES_ON_CONDA_FORGE = {"torch": "pytorch", "playwright": "playwright-python"}
 PACKAGES = {"PIL": "pillow", "skimage": "scikit-image"}  # imported under another name
 COME_ALONG = {"traitlets", "nbformat", "nbclient", "jupyter_client", "packaging", "yaml"}  # with Jupyter, always
 
-REGISTRY = r"\b(pypi|pythonhosted|npmjs)\.\w+|\b(deb\.debian|conda\.anaconda|download\.pytorch|proxy\.golang)\."
+REGISTRY = r"\b(py(pi|thonhosted)|npmjs)\.\w+|\b(deb\.debian|conda\.anaconda|download\.pytorch|proxy\.golang)\."
 MACHINE_PATH = r"(?<![\w.~+/\-}])/(work|tmp|opt|root|home|Users)/\w"
 
 
