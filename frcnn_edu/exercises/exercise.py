@@ -63,8 +63,19 @@ class Exercise:
     """row_hints(*case) -> wrong numbers of rows and what each tells, the same hints for every case."""
     inspect: Callable[[Tensor, Tensor], str]
     """inspect(expected, got), of equal shape -> a sentence about what is wrong, or nothing."""
-    draw: Callable[[Tensor, Tensor | None], "Figure"]
-    """draw(expected, got) -> the two side by side."""
+    draw: Callable[[Tensor, Tensor | None], "Figure"] | None = None
+    """draw(expected, got) -> the two side by side, where both are rows of equal length."""
+    explain: Callable[[tuple, Tensor, Tensor], str] | None = None
+    """explain(case, expected, got), of whatever shapes -> a sentence, or nothing; asked before the shapes are."""
+    draw_case: Callable[[tuple, Tensor, Tensor], "Figure"] | None = None
+    """draw_case(case, expected, got), of whatever shapes -> a picture; instead of `draw`."""
+    case_names: tuple[str, ...] = ()
+    """What is special about each case, for the sentence about one at which the function stops; "" is nothing."""
+    tolerance: float = TOLERANCE
+    whole: bool = False
+    """Whether the answer holds indices or labels, which are whole numbers."""
+    one_number: bool = False
+    """Whether the answer is a single number, however it is wrapped."""
 
     @property
     def right(self) -> dict[str, str]:
@@ -127,9 +138,8 @@ def check(name: str, function: Callable, seconds: float = SECONDS) -> Result:
     exercise = find(name)
     got: list[Tensor] = []
     try:
-        for case in exercise.cases:
-            answer = call(function, exercise.arguments, case, seconds)
-            got.append(_numbers(answer, exercise.expected(case)))
+        for number in range(len(exercise.cases)):
+            got.append(_answer(exercise, number, function, seconds))
         _compare(exercise, got)
     except Problem as problem:
         return Result(name, False, str(problem), _drawing(exercise, got))
@@ -150,10 +160,23 @@ def _exercises() -> dict[str, Exercise]:
     return {exercise.name: exercise for shelf in shelves for exercise in shelf.EXERCISES}
 
 
-def _numbers(answer: object, expected: Tensor) -> Tensor:
+def _answer(exercise: Exercise, number: int, function: Callable, seconds: float) -> Tensor:
+    case = exercise.cases[number]
+    name = exercise.case_names[number] if exercise.case_names else ""
+    try:
+        return _numbers(exercise, call(function, exercise.arguments, case, seconds), exercise.expected(case))
+    except Problem as problem:
+        raise Problem(f"{problem} (It was called with {name}.)" if name else str(problem)) from None
+
+
+def _numbers(exercise: Exercise, answer: object, expected: Tensor) -> Tensor:
     numbers = as_numbers(answer)
     kind = kind_of(answer)
-    if equal(expected, numbers) or numbers.shape != expected.shape:
+    if exercise.one_number and numbers.numel() == 1:
+        numbers = numbers.reshape(())
+    if exercise.whole and "float" in kind and numbers.numel() > 0:
+        raise Problem(f"It returns {kind}, where whole numbers are due: make it torch.int64, with .long().")
+    if exercise.whole or equal(expected, numbers, exercise.tolerance) or numbers.shape != expected.shape:
         return numbers
     if kind in ("float16", "bfloat16") and equal(expected, numbers, 0.01 * float(expected.abs().max())):
         raise Problem(f"It computes in {kind}, which knows three digits at most: use float32.")
@@ -173,17 +196,21 @@ def equal(first: Tensor, second: Tensor, tolerance: float = TOLERANCE) -> bool:
 def _compare(exercise: Exercise, got: Sequence[Tensor]) -> None:
     """Return if every answer is right, else raise Problem with the best diagnosis."""
     expected = [exercise.expected(case) for case in exercise.cases]
-    wrong = [i for i, (right, answer) in enumerate(zip(expected, got, strict=True)) if not equal(right, answer)]
+    pairs = enumerate(zip(expected, got, strict=True))
+    wrong = [i for i, (right, answer) in pairs if not equal(right, answer, exercise.tolerance)]
     if not wrong:
         return
     for sentences, answers in _known_slips(exercise.name):
-        if all(equal(known, answer) for known, answer in zip(answers, got, strict=True)):
+        if all(equal(known, answer, exercise.tolerance) for known, answer in zip(answers, got, strict=True)):
             raise Problem(" And: ".join(sentences))
     first = wrong[0]
     right, answer = expected[first], got[first]
+    sentence = exercise.explain(exercise.cases[first], right, answer) if exercise.explain else ""
+    if sentence:
+        raise Problem(sentence)
     if right.shape != answer.shape:
         raise Problem(_shape_sentence(right, answer, _row_hint(exercise, got)))
-    raise Problem(exercise.inspect(right, answer) or _row_sentence(right, answer))
+    raise Problem(exercise.inspect(right, answer) or _row_sentence(right, answer, exercise.tolerance))
 
 
 @cache
@@ -206,6 +233,8 @@ def _row_hint(exercise: Exercise, got: Sequence[Tensor]) -> str:
 def _shape_sentence(right: Tensor, answer: Tensor, row_hint: str) -> str:
     wanted, shape = tuple(right.shape), tuple(answer.shape)
     start = f"It returns shape {shape} where {wanted} is due: "
+    if right.ndim != 2:
+        return start[:-2] + "."
     if shape == wanted[::-1]:
         return start + "rows and columns are exchanged. Stack along dim=1, or transpose with .T."
     if shape == wanted[1:]:
@@ -217,8 +246,13 @@ def _shape_sentence(right: Tensor, answer: Tensor, row_hint: str) -> str:
     return start + f"one row of {wanted[-1]} numbers per box."
 
 
-def _row_sentence(right: Tensor, answer: Tensor) -> str:
-    row = int(((right - answer).abs() > TOLERANCE).flatten(1).any(dim=1).nonzero()[0])
+def _row_sentence(right: Tensor, answer: Tensor, tolerance: float) -> str:
+    off = (right - answer).abs() > tolerance
+    if right.ndim != 2:
+        place = tuple(off.nonzero()[0].tolist())
+        where = f"Number {list(place)}" if place else "It"
+        return f"{where} should be {right[place]:.4g}, but is {answer[place]:.4g}."
+    row = int(off.any(dim=1).nonzero()[0])
     return f"Row {row} should be {_show(right[row])}, but is {_show(answer[row])}."
 
 
@@ -230,7 +264,11 @@ def _drawing(exercise: Exercise, got: Sequence[Tensor]) -> Callable[[], "Figure"
     """What draws expected beside got for the first case that went wrong; None where no case came to an answer."""
     for case, answer in zip(exercise.cases, got, strict=False):
         right = exercise.expected(case)
-        if not equal(right, answer):
+        if not equal(right, answer, exercise.tolerance):
+            if exercise.draw_case is not None:
+                return partial(exercise.draw_case, case, right, answer)
+            if exercise.draw is None:
+                return None
             drawable = answer if answer.ndim == 2 and answer.shape[1] == right.shape[1] else None
             return partial(exercise.draw, right, drawable)
     return None
