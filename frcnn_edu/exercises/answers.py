@@ -26,14 +26,16 @@ def as_numbers(answer: object) -> Tensor:
     try:
         array = np.asarray(_plain(answer))
     except ValueError:
-        raise Problem("It returns rows of different lengths, which make no tensor; each box is four numbers.") from None
+        raise Problem("It returns rows of different lengths, which make no tensor.") from None
+    except (TypeError, RuntimeError):  # a sparse tensor, say
+        raise Problem(f"It returns something that cannot be read as a tensor of numbers: {_short(answer)}.") from None
     if array.dtype.kind not in "fiub":
         raise Problem(f"It returns something that cannot be read as a tensor of numbers: {_short(answer)}.")
     if array.dtype.kind == "b":
         raise Problem("It returns True and False, where numbers are due. Was a comparison returned?")
     numbers = torch.from_numpy(array.astype(np.float64))
     if not numbers.isfinite().all():
-        raise Problem("It returns NaN or infinity somewhere. Is there a division by 0, or the root of a negative?")
+        raise Problem("It returns NaN or infinity somewhere. Is there a division by 0, or a root or log of a negative?")
     return numbers
 
 
@@ -45,6 +47,11 @@ def kind_of(answer: object) -> str:
 def _plain(answer: object) -> object:
     """Tensors inside of lists as plain numbers, so that numpy can join them."""
     if isinstance(answer, Tensor):
+        if answer.device.type != "cpu":
+            raise Problem(
+                f"It returns a tensor on {answer.device}, but what it was given lies on the CPU: "
+                "make new tensors on the device of the arguments, with device=x.device for an argument x."
+            )
         return answer.detach().cpu().double().numpy() if answer.is_floating_point() else answer.detach().cpu().numpy()
     if isinstance(answer, list | tuple):
         parts = [_plain(part) for part in answer]

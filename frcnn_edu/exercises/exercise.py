@@ -32,7 +32,7 @@ MOST_SLIPS = 2
 TOLERANCE = 1e-2
 """How far an answer may be from the right one: a hundredth of a pixel."""
 
-SHELVES = ("anchors",)
+SHELVES = ("anchors", "proposals")
 """The modules in which exercises stand."""
 
 COLORS = {True: "#009E73", False: "#D55E00"}
@@ -53,9 +53,9 @@ class Exercise:
 
     name: str
     arguments: tuple[str, ...]
-    """Their names."""
+    """Their names, with defaults as they are to be written: "beta=1/9"."""
     cases: tuple[tuple, ...]
-    """Their values, case by case."""
+    """Their values, case by case; a case that ends early leaves the rest to the defaults."""
     recipe: Callable[..., Tensor]
     """The answer of a case under a choice for every step: recipe(*case, step=way, ...)."""
     steps: tuple[Step, ...]
@@ -76,6 +76,8 @@ class Exercise:
     """Whether the answer holds indices or labels, which are whole numbers."""
     one_number: bool = False
     """Whether the answer is a single number, however it is wrapped."""
+    read: Callable[[object], Tensor] | None = None
+    """How what the function returned becomes numbers, where the usual way does not fit; may raise Problem."""
 
     @property
     def right(self) -> dict[str, str]:
@@ -85,6 +87,17 @@ class Exercise:
     def expected(self, case: tuple) -> Tensor:
         """The right answer of a case, float64."""
         return self.recipe(*case, **self.right).double()
+
+    def judge(self, function: Callable, seconds: float) -> "Result":
+        """Run `function` on every case; never raises for a wrong answer."""
+        got: list[Tensor] = []
+        try:
+            for number in range(len(self.cases)):
+                got.append(_answer(self, number, function, seconds))
+            _compare(self, got)
+        except Problem as problem:
+            return Result(self.name, False, str(problem), _drawing(self, got))
+        return Result(self.name, True, f"All {len(self.cases)} cases are right.")
 
     def slips(self) -> list[tuple[dict[str, str], list[str]]]:
         """Every wrong way through the recipe with its sentences, the fewest slips first."""
@@ -135,15 +148,7 @@ def check(name: str, function: Callable, seconds: float = SECONDS) -> Result:
 
     Never raises for a wrong answer. Raises KeyError, with the names there are, for an unknown exercise.
     """
-    exercise = find(name)
-    got: list[Tensor] = []
-    try:
-        for number in range(len(exercise.cases)):
-            got.append(_answer(exercise, number, function, seconds))
-        _compare(exercise, got)
-    except Problem as problem:
-        return Result(name, False, str(problem), _drawing(exercise, got))
-    return Result(name, True, f"All {len(exercise.cases)} cases are right.")
+    return find(name).judge(function, seconds)
 
 
 def find(name: str) -> Exercise:
@@ -170,6 +175,8 @@ def _answer(exercise: Exercise, number: int, function: Callable, seconds: float)
 
 
 def _numbers(exercise: Exercise, answer: object, expected: Tensor) -> Tensor:
+    if exercise.read is not None:
+        return exercise.read(answer)
     numbers = as_numbers(answer)
     kind = kind_of(answer)
     if exercise.one_number and numbers.numel() == 1:
@@ -183,7 +190,7 @@ def _numbers(exercise: Exercise, answer: object, expected: Tensor) -> Tensor:
     if "int" in kind and equal(expected, numbers, 1.0):
         raise Problem(
             f"It returns whole numbers ({kind}), which cut off what lies behind the point. "
-            "Boxes are floats: use torch.float32, and / instead of //."
+            "Floats are due: use torch.float32, and / instead of //."
         )
     return numbers
 

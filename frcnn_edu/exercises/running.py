@@ -20,6 +20,10 @@ STOP_WAIT = 0.05
 """A loop that catches every exception is told to stop this often, and this many seconds apart."""
 
 
+NO_GPU = ("not compiled with CUDA", "no NVIDIA", "No CUDA GPUs")
+"""What PyTorch's errors say where a GPU is asked for in vain."""
+
+
 class Problem(Exception):  # noqa: N818 - it is no error of the program but the learner's result
     """What is wrong with an answer, in a sentence for the learner."""
 
@@ -29,30 +33,30 @@ class _TimeIsUp(BaseException):
 
 
 def call(function: Callable, names: Sequence[str], arguments: Sequence[object], seconds: float) -> object:
-    """What `function` returns for copies of `arguments`, which are called `names`.
+    """What `function` returns for copies of `arguments`, which are called `names`; names left over have defaults.
 
     Raises Problem where it cannot be called so, raises, runs longer than `seconds` or changes what it was given.
     """
-    _check_signature(function, names)
+    _check_signature(function, names, len(arguments))
     given = copy.deepcopy(list(arguments))
     answer = _within(lambda: function(*given), function, seconds)
-    for name, before, after in zip(names, arguments, given, strict=True):
+    for name, before, after in zip(names, arguments, given, strict=False):
         if not _same(before, after):
             raise Problem(
-                f"It changes its argument `{name}` in place, so the caller's own values are gone. "
+                f"It changes its argument `{name.partition('=')[0]}` in place, so the caller's own values are gone. "
                 "Make new values instead: `a = a + b` and not `a += b`."
             )
     return answer
 
 
-def _check_signature(function: Callable, names: Sequence[str]) -> None:
+def _check_signature(function: Callable, names: Sequence[str], count: int) -> None:
     if not callable(function):
         raise Problem(
             f"check needs the function itself, but got a {type(function).__name__}. "
             "Hand it over without calling it: no brackets behind its name."
         )
     try:
-        inspect.signature(function).bind(*names)
+        inspect.signature(function).bind(*names[:count])
     except TypeError:
         wanted = ", ".join(names)
         raise Problem(f"It cannot be called with its arguments: it should start `def f({wanted}):`.") from None
@@ -100,6 +104,8 @@ def _sentence(error: BaseException, function: Callable) -> str:
     if isinstance(error, RecursionError):
         return "It calls itself without end (RecursionError)."
     text = " ".join(str(error).split()) or "no message"
+    if any(words in text for words in NO_GPU):
+        return f"It asks for a GPU{_where(error, function)}, and there is none: stay on the device of the arguments."
     return f"It stops with {type(error).__name__}{_where(error, function)}: {text}"
 
 
