@@ -2,7 +2,7 @@
 
 Read the modules in the order in which an image travels; each imports only from those before it:
 `config`, `processes`, `boxes`, `images`, `anchors`, `matching`, `losses`, `roi_pool`, `rpn`, `roi_heads`, `backbones`,
-`faster_rcnn`, `datasets`, `metrics`, `checkpoints`, `training`.
+`faster_rcnn`, `datasets`, `metrics`, `checkpoints`, `training`, `trained`, `bug_zoo`.
 
 Around them stand the drawings in `viz`, the tables of the course in `conventions` and `glossary`, the explorers in
 `widgets`, what the learner writes in `exercises`, and the command line in `__main__`. Nothing is loaded before it is
