@@ -56,6 +56,8 @@ class Recipe:
     weight_decay: float = 1e-4
     clip_norm: float = 5.0
     """Longest gradient that is believed."""
+    mixed_precision: bool = True
+    """Multiply in bfloat16 where the hardware does so natively; weights and sums stay float32."""
     seed: int = 0
 
     def __post_init__(self) -> None:

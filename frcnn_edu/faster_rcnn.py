@@ -178,7 +178,7 @@ def fasterrcnn_tiny(num_classes: int, **options: object) -> FasterRCNN:
 
     Meant for images of 256 x 256, which it does not resize.
     """
-    anchors = AnchorGenerator(((24.0, 48.0, 96.0),), (PAPER_ASPECT_RATIOS,), strides=(16,))
+    anchors = AnchorGenerator(((20.0, 40.0, 80.0),), (PAPER_ASPECT_RATIOS,), strides=(16,))
     body = backbones.tiny()
     head = TwoMLPHead(body.out_channels * ROI_SIZE**2, 256)
     options = {**TINY_OPTIONS, **options}

@@ -132,7 +132,7 @@ def _step(
     device = parameters[0].device
     torch.manual_seed(_seed(recipe.seed, step, rank()))
     targets = [{name: values.to(device) for name, values in target.items()} for target in targets]
-    with _mixed_precision(device):
+    with _mixed_precision(device) if recipe.mixed_precision else nullcontext():
         losses = model([image.to(device) for image in images], targets)
     total = sum(losses.values())
     if not math.isfinite(total.item()):
@@ -198,10 +198,13 @@ def _seed(*parts: int) -> int:
 
 
 def _mixed_precision(device: torch.device) -> torch.autocast | nullcontext:
-    """bfloat16 on a GPU that has it, where it halves the time; a CPU gains nothing."""
-    if device.type == "cuda" and torch.cuda.is_bf16_supported():
-        return torch.autocast("cuda", torch.bfloat16)
-    return nullcontext()
+    """bfloat16 on hardware that multiplies it natively, where it halves the time: newer GPUs, and some CPUs."""
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        able = torch.cpu.get_capabilities()
+        native = device.type == "cpu" and (able.get("avx512_bf16", False) or able.get("amx_bf16", False))
+    return torch.autocast(device.type, torch.bfloat16) if native else nullcontext()
 
 
 def _replica(model: nn.Module) -> nn.Module:

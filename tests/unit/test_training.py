@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,15 @@ def test_a_full_disk_leaves_no_half_checkpoint(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         run(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["model.json"]
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_mixed_precision_is_used_where_the_processor_multiplies_it_natively(monkeypatch, native):
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": native})
+    mixed, _ = run(recipe=RECIPE)
+    plain, _ = run(recipe=replace(RECIPE, mixed_precision=False))
+    assert same(mixed, plain) is not native
+    assert all(values.dtype == torch.float32 for values in mixed.values())
 
 
 def test_detections_come_in_the_order_of_the_data_set(tmp_path):
