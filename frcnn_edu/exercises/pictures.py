@@ -37,3 +37,20 @@ def _add_boxes(axes: "Axes", boxes: Tensor | None) -> None:
     colors = [f"C{i % 10}" for i in range(len(corners))]
     widths = [3.0 if i == 0 else 1.2 for i in range(len(corners))]
     axes.add_collection(LineCollection(corners, colors=colors, linewidths=widths))
+
+
+def draw_kept_beside(boxes: Tensor, scores: Tensor, right: Tensor, answer: Tensor) -> "Figure":
+    """The boxes that should be kept on the left, those that were on the right; the others are dashed."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 3.4), layout="constrained", dpi=80)
+    low, high = boxes.amin(dim=0).tolist()[:2], boxes.amax(dim=0).tolist()[2:]
+    for axes, indices, title in zip(figure.subplots(1, 2), (right, answer), ("expected", "yours"), strict=True):
+        axes.set(title=f"{title}: kept", xlim=(low[0] - 5, high[0] + 5), ylim=(high[1] + 5, low[1] - 8), aspect="equal")
+        kept = {int(index) for index in indices.flatten().tolist()} if indices.ndim <= 1 else set()
+        for index, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
+            color, width, style = (f"C{index % 10}", 2.2, "-") if index in kept else ("gray", 1.0, "--")
+            axes.plot([x1, x2, x2, x1, x1], [y1, y1, y2, y2, y1], color=color, linewidth=width, linestyle=style)
+            if len(boxes) < 10 or index in kept:
+                axes.text(x1, y1, f"{index}: {scores[index]:.2f}", fontsize=8, va="bottom", color=color)
+    return figure
