@@ -54,3 +54,51 @@ def draw_kept_beside(boxes: Tensor, scores: Tensor, right: Tensor, answer: Tenso
             if len(boxes) < 10 or index in kept:
                 axes.text(x1, y1, f"{index}: {scores[index]:.2f}", fontsize=8, va="bottom", color=color)
     return figure
+
+
+def draw_maps_beside(
+    feature: Tensor, region: tuple[int, int, int, int], right: Tensor, answer: Tensor | None
+) -> "Figure":
+    """One channel of a map with the region's cells framed, and beside it the bins expected and got."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.4), layout="constrained", dpi=80)
+    low, high = feature.min().item(), feature.max().item()
+    titles = ("map, channel 0", "expected", "yours")
+    for axes, values, title in zip(
+        figure.subplots(1, 3, width_ratios=(2, 1, 1)), (feature, right, answer), titles, strict=True
+    ):
+        axes.set(title=title, xticks=[], yticks=[])
+        if values is None:
+            axes.text(0.5, 0.5, "no map to draw", ha="center", transform=axes.transAxes)
+            continue
+        axes.imshow(values.numpy(), vmin=low, vmax=high, cmap="viridis")
+        for (row, column), value in zip(torch.ones_like(values).nonzero().tolist(), values.flatten(), strict=True):
+            axes.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=7, color=_ink(value, low, high))
+        if values is feature:
+            x1, y1, x2, y2 = (edge - 0.5 for edge in region)
+            axes.plot([x1, x2, x2, x1, x1], [y1, y1, y2, y2, y1], color="#D55E00", linewidth=2.5)
+    return figure
+
+
+def draw_point(feature: Tensor, y: float, x: float, right: float, answer: float | None) -> "Figure":
+    """One channel of a map with a point on it, and the values expected and got there."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.4, 3.4), layout="constrained", dpi=80)
+    axes = figure.subplots()
+    low, high = feature.min().item(), feature.max().item()
+    axes.imshow(feature.numpy(), vmin=low, vmax=high, cmap="viridis")
+    for (row, column), value in zip(torch.ones_like(feature).nonzero().tolist(), feature.flatten(), strict=True):
+        axes.text(column, row - 0.2, f"{value:.1f}", ha="center", fontsize=8, color=_ink(value, low, high))
+    axes.plot(x, y, "X", color="#D55E00", markeredgecolor="white", markersize=12)
+    got = "no number" if answer is None else f"{answer:.3g}"
+    axes.set(title=f"channel 0 at y = {y:g}, x = {x:g}: expected {right:.3g}, yours {got}", xlabel="x", ylabel="y")
+    axes.title.set_fontsize(9)
+    axes.set(xticks=range(feature.shape[1]), yticks=range(feature.shape[0]))
+    return figure
+
+
+def _ink(value: Tensor, low: float, high: float) -> str:
+    """A colour for letters that can be read on a cell of this value."""
+    return "white" if value < low + 0.6 * (high - low) else "black"
