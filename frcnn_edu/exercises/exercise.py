@@ -32,7 +32,7 @@ MOST_SLIPS = 2
 TOLERANCE = 1e-2
 """How far an answer may be from the right one: a hundredth of a pixel."""
 
-SHELVES = ("anchors", "losses", "pooling", "proposals", "regression")
+SHELVES = ("anchors", "losses", "pooling", "proposals", "regression", "evaluation")
 """The modules in which exercises stand."""
 
 COLORS = {True: "#009E73", False: "#D55E00"}
@@ -103,13 +103,14 @@ class Exercise:
             return Result(self.name, False, str(problem), _drawing(self, got))
         return Result(self.name, True, f"All {len(self.cases)} cases are right.")
 
-    def slips(self, number: int) -> list[tuple[dict[str, str], list[str]]]:
-        """Every way through the recipe with `number` slips, and their sentences."""
+    def slips(self) -> list[tuple[dict[str, str], list[str]]]:
+        """Every wrong way through the recipe with its sentences, the fewest slips first."""
         found = []
-        for steps in itertools.combinations(self.steps, number):
-            for ways in itertools.product(*(step.slips for step in steps)):
-                choice = self.right | {step.name: way for step, way in zip(steps, ways, strict=True)}
-                found.append((choice, [step.slips[way] for step, way in zip(steps, ways, strict=True)]))
+        for number in range(1, MOST_SLIPS + 1):
+            for steps in itertools.combinations(self.steps, number):
+                for ways in itertools.product(*(step.slips for step in steps)):
+                    choice = self.right | {step.name: way for step, way in zip(steps, ways, strict=True)}
+                    found.append((choice, [step.slips[way] for step, way in zip(steps, ways, strict=True)]))
         return found
 
 
@@ -229,11 +230,12 @@ def _compare(exercise: Exercise, got: Sequence[Tensor]) -> None:
 
 @cache
 def _known_slips(name: str, number: int) -> list[tuple[list[str], list[Tensor]]]:
-    """Every way through the recipe of an exercise with `number` slips: its sentences, and the answers it gives."""
+    """The ways through the recipe of an exercise with `number` slips: their sentences, and the answers they give."""
     exercise = find(name)
     return [
         (sentences, [exercise.recipe(*case, **choice).double() for case in exercise.cases])
-        for choice, sentences in exercise.slips(number)
+        for choice, sentences in exercise.slips()
+        if len(sentences) == number
     ]
 
 
