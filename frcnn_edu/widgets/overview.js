@@ -2,22 +2,17 @@
    (boxes.decode_boxes) and the pooling (roi_pool.roi_pool), which follow the hand; a browser test holds both to Python. */
 
 import { createCanvas } from "./box_canvas.js";
+import { color, drawMap, numbers, valuesAt, wholeCells, winners } from "./pooling_common.js";
 
 const POOLED = 7;
 const STEPS = ["place", "anchor", "label", "move", "pooled", "answer"];
 const MOVES_FROM = 4; // the first step that only positive anchors reach
 const LABELS = { 1: "positive", 0: "negative", "-1": "ignored" };
-const DARK_TO_BRIGHT = [[0, 34, 78], [124, 123, 120], [254, 232, 56]]; // cividis, at its ends and in its middle
 const DOT = 1.3; // CSS pixels
 const MOVE_TIME = 900; // ms
 
 const signed = (value) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(2);
 const sides = ([x1, y1, x2, y2]) => `${Math.round(x2 - x1)} × ${Math.round(y2 - y1)} px`;
-
-function numbers(model, trait, kind) {
-  const { buffer, byteOffset, byteLength } = model.get(trait);
-  return new kind(buffer.slice(byteOffset, byteOffset + byteLength));
-}
 
 /* boxes.decode_boxes, for one box. */
 function moved([x1, y1, x2, y2], [dx, dy, dw, dh], part) {
@@ -25,23 +20,6 @@ function moved([x1, y1, x2, y2], [dx, dy, dw, dh], part) {
   const [x, y] = [x1 + width / 2 + part * dx * width, y1 + height / 2 + part * dy * height];
   const [w, h] = [width * Math.exp(part * dw), height * Math.exp(part * dh)];
   return [x - w / 2, y - h / 2, x + w / 2, y + h / 2];
-}
-
-/* The whole cells of each bin between two edges in pixels, [start, end) each; in float32, where Python rounds. */
-function bins(low, high, stride, cells) {
-  const round = (value) => Math.sign(value) * Math.round(Math.abs(value)); // halves away from zero
-  const first = round(low / stride);
-  const size = Math.fround(Math.max(round(high / stride) - first + 1, 1) / POOLED);
-  const inside = (cell) => Math.min(Math.max(first + cell, 0), cells);
-  return [...Array(POOLED).keys()].map((bin) => [
-    inside(Math.floor(Math.fround(bin * size))), inside(Math.ceil(Math.fround((bin + 1) * size))),
-  ]);
-}
-
-function color(share) {
-  const at = Math.min(Math.max(share, 0), 1) * (DARK_TO_BRIGHT.length - 1);
-  const from = Math.min(Math.floor(at), DARK_TO_BRIGHT.length - 2);
-  return DARK_TO_BRIGHT[from].map((value, k) => Math.round(value + (at - from) * (DARK_TO_BRIGHT[from + 1][k] - value)));
 }
 
 function render({ model, el }) {
@@ -90,12 +68,9 @@ function render({ model, el }) {
 
   function pooled() {
     const [x1, y1, x2, y2] = box();
-    const across = bins(x1, x2, stride, columns);
-    return bins(y1, y2, stride, rows).map(([top, bottom]) => across.map(([left, right]) => {
-      let highest = -Infinity;
-      for (let i = top; i < bottom; i++) for (let j = left; j < right; j++) highest = Math.max(highest, map[i * columns + j]);
-      return highest === -Infinity ? 0 : highest;
-    }));
+    const across = wholeCells(x1, x2, { stride, cells: columns, bins: POOLED });
+    const down = wholeCells(y1, y2, { stride, cells: rows, bins: POOLED });
+    return valuesAt(map, winners(map, 0, columns, down, across));
   }
 
   function tell(trait, value) {
@@ -160,13 +135,8 @@ function render({ model, el }) {
 
   function drawUnder(context, view) {
     if (stage() === 5) {
-      const { width, height } = view;
       context.globalAlpha = 0.7;
-      for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) {
-        context.fillStyle = `rgb(${color(shareOf(map[i * columns + j]))})`;
-        const [x, y] = [j * stride, i * stride];
-        context.fillRect(x, y, Math.min(stride, width - x), Math.min(stride, height - y));
-      }
+      drawMap(context, view, map, columns, stride, shareOf);
       return;
     }
     context.beginPath();
