@@ -51,9 +51,10 @@ TRUTH = STATES[state_index("ground truth")]
 STEP_STATES = (
     State("still here", SKY_BLUE, width=1),
     State("dropped by this step", VERMILION, dash=(4, 4), width=1.5),
-    State("gone before", GREY, dash=(1.5, 3), width=1),
+    State("not drawn", GREY, dash=(1.5, 3), width=1),
     TRUTH,
 )
+"""A box is not drawn if an earlier step dropped it, or if too many with better scores are drawn already."""
 
 NMS_STATES = (
     State("waiting", SKY_BLUE, width=1),
@@ -86,7 +87,7 @@ class ProposalSteps:
     boxes: tuple[Tensor, Tensor, Tensor]
     """Three times (A, 4): anchors, decoded, clipped; later steps only choose among the clipped ones."""
     left: tuple[Tensor, ...]
-    """(N,) int64 into the A boxes for each step, best first from the top-k on."""
+    """(N,) int64 into the A boxes for each step, best first."""
 
     def __getitem__(self, step: int) -> Tensor:
         """The boxes that step number `step` hands on: (N, 4)."""
@@ -114,10 +115,10 @@ def proposal_steps(
 def _choose(
     clipped: Tensor, logits: Tensor, min_size: float, threshold: float, top_n: int, limit: int
 ) -> tuple[Tensor, ...]:
-    """Rows of `clipped` that are left after each step."""
-    everything = torch.arange(len(clipped))
-    large = remove_small_boxes(clipped, min_size)  # (L,)
-    top = large[logits[large].argsort(descending=True, stable=True)[:top_n]]  # (K,)
+    """Rows of `clipped` that are left after each step, best first."""
+    everything = logits.argsort(descending=True, stable=True)  # (A,)
+    large = everything[remove_small_boxes(clipped[everything], min_size)]  # (L,)
+    top = large[:top_n]  # (K,)
     kept = top[nms(clipped[top], logits[top], threshold, limit)]  # (P,)
     return (everything, everything, everything, large, top, kept)
 
@@ -144,6 +145,9 @@ class StepsExplorer(BoxCanvas):
 
     limit = traitlets.Int(100, min=1).tag(sync=True)
     """How many boxes NMS keeps at most."""
+
+    drawn = traitlets.Int(300, min=1).tag(sync=True)
+    """How many boxes of a kind are drawn, the best: ten thousand would hide the picture."""
 
     anchors = ArrayTrait(lambda value, canvas: box_array(value), np.zeros((0, 4), np.float32))
     decoded = ArrayTrait(lambda value, canvas: box_array(value), np.zeros((0, 4), np.float32))
@@ -198,10 +202,10 @@ class StepsExplorer(BoxCanvas):
     def _sort(self) -> None:
         """Boxes where this step puts them, and states by what this step does with them."""
         steps, number = self.steps, len(self.anchors)
+        left, before = steps.left[self.step], steps.left[max(self.step - 1, 0)]
+        dropped = before[~torch.isin(before, left)]
         states = np.full(number + len(self.objects), 2, np.uint8)
-        states[steps.left[max(self.step - 1, 0)]] = 1
-        states[steps.left[self.step]] = 0
-        states[number:] = 3
+        states[dropped[: self.drawn]], states[left[: self.drawn]], states[number:] = 1, 0, 3
         with self.hold_sync():
             self.boxes = torch.cat((steps.boxes[min(self.step, 2)], self.objects))
             self.states = states

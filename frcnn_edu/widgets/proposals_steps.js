@@ -5,7 +5,7 @@ import { createCanvas } from "./box_canvas.js";
 import { columns, element, onTraits, tell, wholeNumber } from "./anchors_common.js";
 import { areas, bestFirst, drawLinks, floats, middle, overlap, suppress } from "./proposals_common.js";
 
-const [HERE, DROPPED, GONE, TRUTH] = [0, 1, 2, 3];
+const [HERE, DROPPED, NOT_DRAWN, TRUTH] = [0, 1, 2, 3];
 const REACHED = 0.7;
 const WHAT = [
   "every anchor of the image",
@@ -23,6 +23,8 @@ function render({ model, el }) {
   let objects = new Float32Array(0);
   let order = [];
   let left = []; // for each step the boxes that it hands on
+  let reached = []; // for each step how many objects they reach
+  let placed = null; // which of the places the canvas shows
   const [picture, side] = columns(el);
   const canvas = createCanvas({ model, el: picture, onBoxesChanged: load, drawOver });
   const table = element("table", "proposals-table", side);
@@ -33,6 +35,7 @@ function render({ model, el }) {
   slider({ label: "Top k", min: 10, max: 2000, step: 10, trait: "top_n" });
   slider({ label: "NMS threshold", min: 0, max: 1, step: 0.05, trait: "threshold", format: (iou) => `IoU ${iou.toFixed(2)}` });
   slider({ label: "At most", min: 10, max: 1000, step: 10, trait: "limit", format: (count) => `${count} kept` });
+  slider({ label: "Draw the best", min: 10, max: 2000, step: 10, trait: "drawn" });
 
   function load() {
     const number = floats(model, "logits").length;
@@ -43,6 +46,7 @@ function render({ model, el }) {
     places = [floats(model, "anchors"), decoded, clipped];
     reach = places.map((boxes) => overlaps(boxes, objects));
     order = bestFirst(floats(model, "logits"));
+    [reached, placed] = [[], null];
     update();
   }
 
@@ -59,9 +63,12 @@ function render({ model, el }) {
   function countReached(step) {
     const count = objects.length / 4;
     const ious = reach[Math.min(step, 2)];
-    const found = new Uint8Array(count);
-    for (const i of left[step]) for (let g = 0; g < count; g++) if (ious[i * count + g] >= REACHED) found[g] = 1;
-    return found.reduce((sum, one) => sum + one, 0);
+    const missing = new Set(Array.from({ length: count }, (_, g) => g));
+    for (const i of left[step]) {
+      for (const g of missing) if (ious[i * count + g] >= REACHED) missing.delete(g);
+      if (!missing.size) break;
+    }
+    return count - missing.size;
   }
 
   function choose() {
@@ -79,20 +86,30 @@ function render({ model, el }) {
   function update() {
     if (!places.length) return;
     choose();
+    reached = names.map((_, step) => (step < 3 && reached[step] !== undefined ? reached[step] : countReached(step)));
     show();
   }
 
   function show() {
     const step = model.get("step");
     const number = order.length;
-    const states = new Uint8Array(number + objects.length / 4).fill(GONE);
-    for (const i of left[Math.max(step - 1, 0)]) states[i] = DROPPED;
-    for (const i of left[step]) states[i] = HERE;
+    const drawn = model.get("drawn");
+    const states = new Uint8Array(number + objects.length / 4).fill(NOT_DRAWN);
+    const here = new Uint8Array(number);
+    for (const i of left[step]) here[i] = 1;
+    const dropped = left[Math.max(step - 1, 0)].filter((i) => !here[i]);
+    for (const i of dropped.slice(0, drawn)) states[i] = DROPPED;
+    for (const i of left[step].slice(0, drawn)) states[i] = HERE;
     states.fill(TRUTH, number);
-    const boxes = new Float32Array(4 * states.length);
-    boxes.set(places[Math.min(step, 2)]);
-    boxes.set(objects, 4 * number);
-    canvas.setBoxes(boxes, { states });
+    const place = places[Math.min(step, 2)];
+    if (place === placed) canvas.setStates(states);
+    else {
+      const boxes = new Float32Array(4 * states.length);
+      boxes.set(place);
+      boxes.set(objects, 4 * number);
+      canvas.setBoxes(boxes, { states });
+    }
+    placed = place;
     writeTable(step);
   }
 
@@ -105,7 +122,7 @@ function render({ model, el }) {
       if (index === step) line.setAttribute("aria-current", "step");
       element("td", "", line, `${index + 1} · ${name}: ${WHAT[index]}`);
       element("td", "proposals-number", line, wholeNumber(left[index].length));
-      element("td", "", line, `${countReached(index)} of ${objects.length / 4}`);
+      element("td", "", line, `${reached[index]} of ${objects.length / 4}`);
       line.addEventListener("click", () => tell(model, { step: index }));
     });
   }
@@ -123,7 +140,7 @@ function render({ model, el }) {
 
   const forget = [
     onTraits(model, ["smallest", "top_n", "threshold", "limit"], update),
-    onTraits(model, ["step"], () => places.length && show()),
+    onTraits(model, ["step", "drawn"], () => places.length && show()),
   ];
   return () => { forget.forEach((one) => one()); canvas.destroy(); };
 }

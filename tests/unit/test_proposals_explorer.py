@@ -102,11 +102,15 @@ def test_the_steps_explorer_follows_its_sliders(explorer, trait, value):
 
 
 def test_the_steps_explorer_shows_what_a_step_keeps_and_drops(explorer):
-    explorer.step = 4
+    explorer.step, explorer.drawn = 4, 1000
     explorer.figure()
     counts = list(explorer.counts.values())
     sorts = [(explorer.states == state).sum() for state in range(4)]
     assert sorts == [counts[4], counts[3] - counts[4], counts[2] - counts[3], len(explorer.objects)]
+    explorer.drawn = 7
+    explorer.figure()
+    assert (explorer.states == 0).nonzero()[0].tolist() == sorted(explorer.steps.left[4][:7].tolist())
+    assert (explorer.states == 1).sum() == 7
 
 
 def test_a_photograph_is_shown_at_the_size_at_which_the_model_saw_it(model):
