@@ -256,7 +256,8 @@ BUGS = (
         False,
         "proposals = boxes[top]",
         "proposals = boxes[nms(boxes, scores, 0.7)]",
-        "The best hundred proposals now crowd round the easiest objects, and none is left for the others.",
+        "The best hundred proposals now crowd round the surest objects, and an unsure one must hope to be among them. "
+        "The NMS at the end hides the mistake: it tidies up the crowd.",
         lambda model: rebuilt(model, rpn_nms_thresh=1.0),
     ),
     Bug(
