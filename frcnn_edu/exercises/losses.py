@@ -188,7 +188,7 @@ SMOOTH_L1 = Exercise(
     inspect=inspect_nothing,
     explain=explain_smooth_l1,
     draw_case=draw_curve,
-    case_names=("x alone, so that beta is its default, 1/9", "", "x of shape (2, 3, 2)", ""),
+    case_names=("", "", "x of shape (2, 3, 2)", ""),
     tolerance=TOLERANCE,
 )
 
@@ -378,7 +378,11 @@ def read_pair(answer: object) -> Tensor:
     return torch.stack([_one_loss(part, name) for part, name in zip(answer, LOSS_NAMES, strict=True)])
 
 
-LOSS_NAMES = ("classification", "regression")
+LOSS_NAMES = {
+    "classification": "Is the log of a logit taken? Logits are no probabilities: the sigmoid comes first.",
+    "regression": "Is there a division by 0, or a mean of nothing?",
+}
+"""The two losses, and what is likely where one is NaN or infinite."""
 
 
 def _one_loss(part: object, name: str) -> Tensor:
@@ -389,9 +393,7 @@ def _one_loss(part: object, name: str) -> Tensor:
     except Problem as problem:
         if "NaN" not in str(problem):
             raise
-        raise Problem(
-            f"The {name} it returns is NaN or infinite. Is there a division by 0, a mean of nothing, a log of 0?"
-        ) from None
+        raise Problem(f"The {name} it returns is NaN or infinite. {LOSS_NAMES[name]}") from None
     if number.numel() != 1:
         raise Problem(f"The {name} it returns has shape {tuple(number.shape)}; one number is due: sum, then divide.")
     return number.reshape(())
