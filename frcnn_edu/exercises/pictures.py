@@ -102,3 +102,23 @@ def draw_point(feature: Tensor, y: float, x: float, right: float, answer: float 
 def _ink(value: Tensor, low: float, high: float) -> str:
     """A colour for letters that can be read on a cell of this value."""
     return "white" if value < low + 0.6 * (high - low) else "black"
+
+
+def draw_precision_recall(
+    recalls: list[float], precisions: list[float], envelope: list[float], right: float, answer: float | None
+) -> "Figure":
+    """Precision against recall, the envelope over it with its area, and the two average precisions."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.6, 3.2), layout="constrained", dpi=80)
+    axes = figure.subplots()
+    if recalls:
+        edges, heights = [0.0, *recalls], [envelope[0], *envelope]
+        axes.fill_between(edges, heights, step="pre", alpha=0.25, color="#0072B2", label="the area that is due")
+        axes.step(edges, heights, where="pre", color="#0072B2")
+        axes.plot(recalls, precisions, "o--", color="#D55E00", markersize=4, label="precision after each detection")
+        axes.legend(fontsize=8, loc="lower right")
+    got = "no single number" if answer is None else f"{answer:.4g}"
+    axes.set(title=f"expected {right:.4g}, yours {got}", xlabel="recall", ylabel="precision")
+    axes.set(xlim=(0, 1.03), ylim=(0, 1.08))
+    return figure
