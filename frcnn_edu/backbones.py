@@ -9,6 +9,7 @@ VGG16 up to conv5_3 is the paper's (section 3.2): 13 convolutions, four poolings
 from collections import OrderedDict
 from collections.abc import Sequence
 
+import torch
 import torchvision
 from torch import Tensor, nn
 from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d
@@ -44,11 +45,19 @@ def vgg16(weights: str | None = None, trainable_layers: int = 13) -> nn.Sequenti
     return _with_channels(body, 512)
 
 
-def mobilenet_v2(weights: str | None = None, out_channels: int = 128) -> "Pyramid":
-    """MobileNetV2 under a feature pyramid of strides 4, 8, 16 and 32. Frozen batch norms if it has `weights`."""
-    norm = FrozenBatchNorm2d if weights else nn.BatchNorm2d
-    features = torchvision.models.mobilenet_v2(weights=weights, norm_layer=norm).features
-    return Pyramid(features, {"3": 24, "6": 32, "13": 96, "17": 320}, out_channels)
+def mobilenet_v2(weights: str | None = None, trainable_layers: int = 14, out_channels: int = 128) -> "Pyramid":
+    """MobileNetV2 under a feature pyramid of strides 8, 16 and 32, and a pooled fourth level.
+
+    With `weights`, a name of torchvision's, its batch norms are frozen and of its 18 blocks the last `trainable_layers`
+    learn: by default all but those before stride 8, which see edges and colours and cost most. Without, all learn.
+    Raises ValueError for more than 18 blocks, or fewer than 0.
+    """
+    _check_trainable(trainable_layers, 18)
+    features = torchvision.models.mobilenet_v2(weights=weights, norm_layer=_FrozenNorm if weights else None).features
+    if weights:
+        for block in features[: 18 - trainable_layers]:
+            block.requires_grad_(False)
+    return Pyramid(features, {"6": 32, "13": 96, "17": 320}, out_channels, pooled_level=True)
 
 
 def resnet50_fpn(weights: str | None = None, frozen_norm: bool = False, trainable_layers: int = 5) -> "Pyramid":
@@ -94,6 +103,15 @@ class Pyramid(nn.Module):
             if name in self.levels:
                 maps[self.levels[name]] = x
         return self.fpn(maps)
+
+
+class _FrozenNorm(FrozenBatchNorm2d):
+    """torchvision's, in one pass and in the precision of what comes in: under autocast it would widen to float32."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale = self.weight * (self.running_var + self.eps).rsqrt()  # (C,)
+        shift = self.bias - self.running_mean * scale  # (C,)
+        return torch.addcmul(shift.to(x)[:, None, None], x, scale.to(x)[:, None, None])
 
 
 def _check_trainable(layers: int, parts: int) -> None:

@@ -185,14 +185,16 @@ def fasterrcnn_tiny(num_classes: int, **options: object) -> FasterRCNN:
     return FasterRCNN(body, num_classes, **{"rpn_anchor_generator": anchors, "box_head": head, **options})
 
 
-def fasterrcnn_mobilenet_v2(num_classes: int, weights_backbone: str | None = None, **options: object) -> FasterRCNN:
-    """MobileNetV2 under a pyramid of four levels: small enough to fine-tune on a CPU.
+def fasterrcnn_mobilenet_v2(
+    num_classes: int, weights_backbone: str | None = None, trainable_backbone_layers: int = 14, **options: object
+) -> FasterRCNN:
+    """MobileNetV2 under a pyramid of strides 8 to 64: small enough to fine-tune on a CPU.
 
     `weights_backbone` is a name of torchvision's, such as "IMAGENET1K_V1".
     """
-    sizes = tuple((size, size * 2**0.5) for size in (16.0, 32.0, 64.0, 128.0))
+    sizes = tuple((size, size * 2**0.5) for size in (32.0, 64.0, 128.0, 256.0))
     anchors = AnchorGenerator(sizes, (PAPER_ASPECT_RATIOS,) * 4)
-    body = backbones.mobilenet_v2(weights_backbone)
+    body = backbones.mobilenet_v2(weights_backbone, trainable_backbone_layers)
     head = TwoMLPHead(body.out_channels * ROI_SIZE**2, 512)
     return FasterRCNN(body, num_classes, **{"rpn_anchor_generator": anchors, "box_head": head, **options})
 

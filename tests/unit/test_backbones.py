@@ -25,13 +25,13 @@ def maps(body: nn.Module, size: tuple[int, int]) -> list[tuple[int, ...]]:
     [
         (backbones.tiny, [(128, 12, 20)]),
         (backbones.vgg16, [(512, 12, 20)]),
-        (backbones.mobilenet_v2, [(128, 48, 80), (128, 24, 40), (128, 12, 20), (128, 6, 10)]),
+        (backbones.mobilenet_v2, [(128, 24, 40), (128, 12, 20), (128, 6, 10), (128, 3, 5)]),
         (backbones.resnet50_fpn, [(256, 48, 80), (256, 24, 40), (256, 12, 20), (256, 6, 10), (256, 3, 5)]),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_channels_and_strides_are_as_promised(build, expected):
-    """Of an image of 192 x 320: 12 x 20 is stride 16; a pyramid begins at 4 and each level halves the map."""
+    """Of an image of 192 x 320: 12 x 20 is stride 16; a pyramid begins at 4 or 8 and each level halves the map."""
     body = on_meta(build)
     assert maps(body, (192, 320)) == expected
     assert body.out_channels == expected[0][0]
@@ -40,7 +40,7 @@ def test_channels_and_strides_are_as_promised(build, expected):
 def test_maps_of_a_pyramid_bear_torchvisions_names():
     found = on_meta(backbones.resnet50_fpn)(torch.empty(1, 3, 64, 64, device="meta"))
     assert list(found) == ["0", "1", "2", "3", "pool"]
-    assert list(on_meta(backbones.mobilenet_v2)(torch.empty(1, 3, 64, 64, device="meta"))) == ["0", "1", "2", "3"]
+    assert list(on_meta(backbones.mobilenet_v2)(torch.empty(1, 3, 64, 64, device="meta"))) == ["0", "1", "2", "pool"]
 
 
 def test_the_pooled_level_is_every_second_cell_of_the_coarsest():
@@ -57,7 +57,7 @@ def test_a_finer_level_holds_what_the_coarser_ones_know():
     image = torch.rand(1, 3, 64, 64)
     before = body(image)
     with torch.no_grad():
-        body.fpn.inner_blocks[3][0].bias.add_(1.0)
+        body.fpn.inner_blocks[2][0].bias.add_(1.0)
     assert all((body(image)[name] != one).any() for name, one in before.items())
 
 
@@ -92,6 +92,34 @@ def test_of_resnet50_the_last_parts_learn(layers, frozen):
     assert all(p.requires_grad for p in body.fpn.parameters())
 
 
+@pytest.mark.parametrize(("weights", "frozen"), [("IMAGENET1K_V1", {"0", "1", "2", "3"}), (None, set())])
+def test_of_mobilenet_v2_the_blocks_before_stride_8_keep_what_imagenet_taught(monkeypatch, weights, frozen):
+    drawn = torchvision.models.mobilenet_v2(weights=None).state_dict()
+    monkeypatch.setattr(torchvision.models.MobileNet_V2_Weights, "get_state_dict", lambda *_, **__: drawn)
+    body = backbones.mobilenet_v2(weights)
+    assert {name.split(".")[0] for name, p in body.body.named_parameters() if not p.requires_grad} == frozen
+    assert all(p.requires_grad for p in body.fpn.parameters())
+    with pytest.raises(ValueError, match="0 to 18; got 19"):
+        backbones.mobilenet_v2(None, 19)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_one_pass_norm_equals_torchvisions_and_keeps_the_precision(dtype):
+    torch.manual_seed(0)
+    ours, theirs = backbones._FrozenNorm(8), FrozenBatchNorm2d(8)
+    for name, values in theirs.state_dict().items():
+        values.copy_(torch.rand_like(values) + 0.5)
+        ours.state_dict()[name].copy_(values)
+    x = torch.randn(2, 8, 5, 7, dtype=dtype)
+    assert ours(x).dtype == dtype
+    torch.testing.assert_close(
+        ours(x).float(),
+        theirs(x.float()),
+        rtol=0.02 if dtype == torch.bfloat16 else 1e-6,
+        atol=0.02 if dtype == torch.bfloat16 else 1e-6,
+    )
+
+
 @pytest.mark.parametrize(("build", "layers"), [(backbones.vgg16, 14), (backbones.vgg16, -1)], ids=str)
 def test_more_layers_than_there_are_cannot_learn(build, layers):
     with pytest.raises(ValueError, match=rf"trainable_layers counts from the top, 0 to 13; got {layers}"):
@@ -106,8 +134,9 @@ def test_norms_are_frozen_where_weights_were_learned(monkeypatch):
     monkeypatch.setattr(torchvision.models.MobileNet_V2_Weights, "get_state_dict", lambda *_, **__: drawn)
     for weights, kind in ((None, nn.BatchNorm2d), ("IMAGENET1K_V1", FrozenBatchNorm2d)):
         body = backbones.mobilenet_v2(weights).body
-        norms = {type(module) for module in body.modules() if "BatchNorm" in type(module).__name__}
-        assert norms == {kind}
+        norms = [module for module in body.modules() if isinstance(module, (nn.BatchNorm2d, FrozenBatchNorm2d))]
+        assert norms
+        assert all(isinstance(norm, kind) for norm in norms)
     assert torch.equal(body.state_dict()["0.0.weight"], drawn["features.0.0.weight"])
     frozen = on_meta(backbones.resnet50_fpn, None, True).body
     assert not any(isinstance(module, nn.BatchNorm2d) for module in frozen.modules())
