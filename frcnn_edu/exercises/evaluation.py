@@ -211,7 +211,7 @@ AVERAGE_PRECISION = Exercise(
     cases=(
         (
             torch.tensor([0.6, 0.95, 0.3, 0.8, 0.7, 0.5]),
-            torch.tensor([True, False, True, True, False, True]),
+            torch.tensor([False, False, False, True, True, True]),
             5,
         ),
         _many(17, 12, seed=0),
