@@ -61,7 +61,7 @@ def _train(options: argparse.Namespace) -> None:
     device = _device(options.device)
     dataset = open_data(options.data, options.split, training=True)
     card = ModelCard(options.model, tuple(dataset.class_names), dict(options.option))
-    recipe = Recipe(options.steps, options.batch_size, **_given(learning_rate=options.learning_rate, seed=options.seed))
+    recipe = Recipe(options.steps, options.batch_size, options.learning_rate, seed=options.seed)
     torch.manual_seed(recipe.seed)
     more = {"weights_backbone": options.weights_backbone} if options.weights_backbone and not options.resume else {}
     model = card.build(**more).to(device)
@@ -161,10 +161,6 @@ def _device(name: str | None) -> torch.device:
     return torch.device(name)
 
 
-def _given(**values: object) -> dict[str, object]:
-    return {name: value for name, value in values.items() if value is not None}
-
-
 def _option(text: str) -> tuple[str, object]:
     name, equals, value = text.partition("=")
     if not equals:
@@ -183,10 +179,12 @@ def _parser() -> argparse.ArgumentParser:
     training.add_argument("--data", required=True, help="shapes, shapes-plain, shapes-hard, or a VOC or COCO folder")
     training.add_argument("--split", default="train")
     training.add_argument("--model", choices=list(BUILDERS), default="tiny")
-    training.add_argument("--steps", type=int, default=400)
-    training.add_argument("--batch-size", type=int, default=8, help="images a step, over all processes")
-    training.add_argument("--learning-rate", type=float, help="the highest; default 0.002")
-    training.add_argument("--seed", type=int, default=0)
+    training.add_argument("--steps", type=int, default=Recipe.steps)
+    training.add_argument("--batch-size", type=int, default=Recipe.batch_size, help="images a step, over all processes")
+    training.add_argument(
+        "--learning-rate", type=float, default=Recipe.learning_rate, help="the highest; default %(default)s"
+    )
+    training.add_argument("--seed", type=int, default=Recipe.seed)
     training.add_argument("--out", type=Path, required=True)
     training.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in --out")
     training.add_argument("--checkpoint-every", type=int, default=100, metavar="STEPS")

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
-TINY_CHANNELS = (16, 32, 64, 128)
+TINY_CHANNELS = (16, 32, 64, 96)
 NORM_GROUPS = 8
 
 

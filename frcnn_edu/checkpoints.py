@@ -46,10 +46,10 @@ class CheckpointError(ValueError):
 class Recipe:
     """How to train: everything that determines the weights at the end, besides model and data."""
 
-    steps: int = 400
-    batch_size: int = 8
+    steps: int = 1200
+    batch_size: int = 4
     """Images a step, over all processes."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     """The highest: it rises to it over the warm-up and falls to 0 along a cosine."""
     warmup: float = 0.1
     """Share of the steps."""

@@ -180,7 +180,7 @@ def fasterrcnn_tiny(num_classes: int, **options: object) -> FasterRCNN:
     """
     anchors = AnchorGenerator(((20.0, 40.0, 80.0),), (PAPER_ASPECT_RATIOS,), strides=(16,))
     body = backbones.tiny()
-    head = TwoMLPHead(body.out_channels * ROI_SIZE**2, 256)
+    head = TwoMLPHead(body.out_channels * ROI_SIZE**2, 128)
     options = {**TINY_OPTIONS, **options}
     return FasterRCNN(body, num_classes, **{"rpn_anchor_generator": anchors, "box_head": head, **options})
 

@@ -22,8 +22,8 @@ from frcnn_edu.training import evaluate, train
 
 FOLDER = "tiny"
 REPORT_FILE = "training.json"
-RECIPE = Recipe(steps=3000, batch_size=8, learning_rate=2e-3, seed=0)
-SNAPSHOTS = (0, 50, 100, 200, 400, 800, 1500)
+RECIPE = Recipe(steps=4000, batch_size=4, learning_rate=1e-3, seed=0)
+SNAPSHOTS = (0, 50, 100, 200, 400, 1000)
 """Steps at which the weights are kept, besides the last."""
 
 TRAINING_SCENES = 100_000

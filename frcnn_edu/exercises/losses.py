@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from frcnn_edu.losses import smooth_l1
+
 from .answers import as_numbers
 from .exercise import Exercise, Step
 from .running import Problem
@@ -153,13 +155,15 @@ def draw_curve(case: tuple, right: Tensor, answer: Tensor) -> "Figure":
 
     figure = Figure(figsize=(4.6, 3.2), layout="constrained", dpi=80)
     axes = figure.subplots()
-    order = case[0].flatten().argsort()
-    x = case[0].flatten()[order]
-    axes.plot(x, right.flatten()[order], color="C0", label="expected")
+    beta = case[1] if len(case) > 1 else BETA
+    x = torch.linspace(-4, 4, 161) * beta
+    axes.plot(x, smooth_l1(x, beta), color="#0072B2", label="expected")
     if answer.shape == right.shape:
-        axes.plot(x, answer.flatten()[order], "o", color="#D55E00", label="yours")
-    axes.set(xlabel="x", ylabel="loss", title=f"beta = {case[1] if len(case) > 1 else BETA:.3g}")
-    axes.legend()
+        axes.plot(case[0].flatten(), answer.flatten(), "o", color="#D55E00", label="yours")
+    highest = 3.5 * beta
+    axes.set(xlabel="x", ylabel="loss", title=f"beta = {beta:.3g}", xlim=(-4 * beta, 4 * beta))
+    axes.set_ylim(-0.4 * highest, 1.2 * highest)
+    axes.legend(loc="upper center", ncols=2)
     return figure
 
 
@@ -420,13 +424,12 @@ def draw_terms(case: tuple, right: Tensor, answer: Tensor) -> "Figure":
 
     figure = Figure(figsize=(4.6, 3.0), layout="constrained", dpi=80)
     axes = figure.subplots()
-    places = torch.arange(2.0)
     bars = ((-0.2, right, "#0072B2", "expected"), (0.2, answer, "#D55E00", "yours"))
     for shift, values, color, label in bars:
-        axes.bar_label(axes.bar(places + shift, values, width=0.38, color=color, label=label), fmt="%.3f")
-    axes.set(ylabel="loss", xticks=places, xticklabels=LOSS_NAMES)
-    axes.margins(y=0.15)
-    axes.legend()
+        axes.bar_label(axes.bar([shift, 1 + shift], values.tolist(), width=0.38, color=color, label=label), fmt="%.3f")
+    axes.set(ylabel="loss", xticks=[0, 1], xticklabels=LOSS_NAMES)
+    axes.margins(y=0.3)
+    axes.legend(loc="upper center", ncols=2)
     return figure
 
 

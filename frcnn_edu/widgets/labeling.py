@@ -48,7 +48,7 @@ LABEL_STATES = (
 
 SAMPLE_STATES = (STATES[state_index("ground truth")], State("positive", GREEN, width=1.5), LABEL_STATES[BACKGROUND])
 
-MOSAIC_ALPHA = {BY_IOU: 255, BY_RULE: 255, UNSURE: 150, BACKGROUND: 45, DROPPED: 0, TRUTH: 0}
+MOSAIC_ALPHA = {BY_IOU: 255, BY_RULE: 255, UNSURE: 120, BACKGROUND: 70, DROPPED: 0, TRUTH: 0}
 """How opaque an anchor's square in the mosaic is, by its state. The script has the same."""
 
 SHADE = 0.35
@@ -79,8 +79,7 @@ class IoUExplorer(BoxCanvas):
     def __init__(self, image: object, boxes: object, **options: object) -> None:
         if len(boxes) != 2:
             raise ValueError(f"IoUExplorer compares an object with an anchor: give two boxes, got {len(boxes)}")
-        options = {"palette": PAIR_STATES, "captions": [state.name for state in PAIR_STATES]} | options
-        super().__init__(image, boxes, states=[0, 1], editable=True, **options)
+        super().__init__(image, boxes, states=[0, 1], editable=True, **{"palette": PAIR_STATES} | options)
 
     @property
     def overlap(self) -> float:
@@ -147,8 +146,8 @@ class IoUExplorer(BoxCanvas):
 class LabelExplorer(BoxCanvas):
     """Every anchor of an image and the label that the objects give it, while an object is dragged.
 
-    A mosaic has one small square per anchor round the anchor's centre, columns by size and rows by ratio; anchors in
-    the states that the legend has switched on are drawn as boxes too. The objects are the first boxes.
+    A mosaic has one small square per anchor round the anchor's centre, columns by size and rows by ratio; pointing at
+    one shows its anchor, and the legend shows all anchors of a state. The objects are the first boxes.
     """
 
     _esm = bundle(HERE / "labeling_grid.js")
@@ -186,7 +185,7 @@ class LabelExplorer(BoxCanvas):
         captions: Sequence[str] | None = None,
         **options: object,
     ) -> None:
-        super().__init__(image, **{"palette": LABEL_STATES, "hidden_states": [UNSURE, BACKGROUND, DROPPED]} | options)
+        super().__init__(image, **{"palette": LABEL_STATES, "hidden_states": list(range(BY_IOU, len(LABEL_STATES)))} | options)
         objects = torch.as_tensor(boxes, dtype=torch.float32).reshape(-1, 4)  # (G, 4)
         map_size = cells(self.image.shape[:2], stride)
         anchors = grid_anchors(base_anchors(sizes, ratios), map_size, stride)  # (A, 4)

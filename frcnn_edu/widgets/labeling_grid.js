@@ -2,10 +2,10 @@
    rounded to float32 at the same places, so that not one anchor at a threshold comes out differently. */
 
 import { createCanvas } from "./box_canvas.js";
-import { columns, element, onTraits, tell, wholeNumber } from "./anchors_common.js";
+import { boxAt, columns, element, onTraits, tell, wholeNumber } from "./anchors_common.js";
 
 const [TRUTH, BY_IOU, BY_RULE, UNSURE, BACKGROUND, DROPPED] = [0, 1, 2, 3, 4, 5]; // LABEL_STATES of labeling.py
-const ALPHA = [0, 255, 255, 150, 45, 0]; // of a square in the mosaic, by state
+const ALPHA = [0, 255, 255, 120, 70, 0]; // of a square in the mosaic, by state
 const SHADE = "rgba(0, 0, 0, 0.35)"; // over the image, so that the mosaic stands out
 const WORDS = ["", "positive", "positive only as the best anchor of an object", "ignored", "negative", "left out, it reaches over the border"];
 const TINY = 2 ** -126; // the smallest normal float32
@@ -17,9 +17,10 @@ function render({ model, el }) {
   let best = new Float32Array(0); // of every anchor
   let match = new Uint16Array(0);
   let states = new Uint8Array(0);
+  let pointed = null; // the anchor whose square is under the pointer
   const mosaic = document.createElement("canvas");
   const [left, side] = columns(el);
-  const canvas = createCanvas({ model, el: left, onBoxesChanged, onHover: writeReadout, drawUnder });
+  const canvas = createCanvas({ model, el: left, onBoxesChanged, onPointer, onLeave: () => point(null), drawUnder, drawOver });
   const numbers = element("div", "anchors-numbers", side);
   const row = element("div", "box-canvas-row anchors-sliders", side);
   const threshold = (label, trait, limit) => canvas.addSlider({
@@ -90,7 +91,7 @@ function render({ model, el }) {
     canvas.setStates(states);
     paintMosaic();
     write(count, served.size);
-    writeReadout(canvas.hovered);
+    if (pointed !== null) point(pointed);
 
     function stateOf(a) {
       if (drop && !inside[a]) return DROPPED;
@@ -117,10 +118,26 @@ function render({ model, el }) {
       <span>1 positive to <b>${each}</b> negatives</span><span><b>${objects() - served}</b> objects without a positive anchor</span>`;
   }
 
-  function writeReadout(hovered) {
-    const a = hovered - objects();
-    if (hovered === null || a < 0) canvas.setReadout(null);
-    else canvas.setReadout(`Anchor under the pointer: IoU ${best[a].toFixed(3)} with ${canvas.captions[match[a]]}, so ${WORDS[states[hovered]]}`);
+  /* Which square of the mosaic holds the point, by the order of anchors: rows, columns, then those of the cell. */
+  function onPointer(x, y) {
+    const [rows, across, high, wide] = model.get("_cells");
+    const [column, row] = [x, y].map((value) => value / model.get("stride") + 0.5);
+    if (!model.get("mosaic") || column < 0 || row < 0 || column >= across || row >= rows) return point(null);
+    const [left, top] = [Math.floor((column % 1) * wide), Math.floor((row % 1) * high)];
+    point(((Math.floor(row) * across + Math.floor(column)) * high + top) * wide + left);
+  }
+
+  function point(a) {
+    pointed = a;
+    const state = a === null ? TRUTH : states[objects() + a];
+    const whose = best[a] > 0 ? ` with ${canvas.captions[match[a]]}` : "";
+    canvas.setReadout(a === null ? null : `Anchor of this square: IoU ${best[a].toFixed(3)}${whose}, so ${WORDS[state]}`);
+    canvas.redraw();
+  }
+
+  function drawOver(context, view) {
+    if (pointed === null || !states.length) return;
+    view.strokeBox(context, boxAt(canvas.boxes, objects() + pointed), { ...canvas.palette[states[objects() + pointed]], width: 3 });
   }
 
   function paintMosaic() {

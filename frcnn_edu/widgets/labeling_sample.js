@@ -20,9 +20,8 @@ function render({ model, el }) {
     const [positive, negative, positives, negatives] = model.get("tally");
     const drawn = positive + negative;
     const part = (count, state) => `<i style="display:inline-block;width:${(BAR * count) / Math.max(drawn, 1)}px;background:${canvas.palette[state].color}"></i>`;
-    numbers.innerHTML = `<span>drawn: <b>${positive}</b> positive and <b>${negative}</b> negative</span>
-      <i class="anchors-bar" style="display:flex;width:${BAR}px">${part(positive, POSITIVE)}${part(negative, NEGATIVE)}</i>
-      <span>1 positive to <b>${positive ? (negative / positive).toFixed(1) : "∞"}</b> negatives</span>
+    numbers.innerHTML = `<span>drawn: <b>${positive}</b> positive and <b>${negative}</b> negative, 1 to <b>${positive ? (negative / positive).toFixed(1) : "∞"}</b></span>
+      <i class="anchors-bar" style="display:flex;margin:3px 0;width:${BAR}px">${part(positive, POSITIVE)}${part(negative, NEGATIVE)}</i>
       <span>on this photograph there are <b>${wholeNumber(positives)}</b> positive and <b>${wholeNumber(negatives)}</b> negative anchors</span>`;
   }
 

@@ -58,7 +58,7 @@ STEP_STATES = (
 
 NMS_STATES = (
     State("waiting", SKY_BLUE, width=1),
-    State("kept", GREEN, width=2.5),
+    State("kept", GREEN, width=2),
     State("suppressed", PURPLE, dash=(9, 3, 2, 3), width=1.5),
 )
 
@@ -156,6 +156,7 @@ class StepsExplorer(BoxCanvas):
 
     step_names = traitlets.Tuple(STEPS).tag(sync=True)
     width = traitlets.Int(520, min=100).tag(sync=True)
+    margin = traitlets.Int(32, min=0).tag(sync=True)
 
     def __init__(self, image: Tensor, trace: Trace, objects: Tensor, index: int = 0, **options: object) -> None:
         if len(trace.rpn.level_sizes) > 1:
@@ -165,7 +166,7 @@ class StepsExplorer(BoxCanvas):
         image = F.interpolate(image[None], size, mode="bilinear", antialias=True)[0].clamp(0, 1)
         anchors, deltas = trace.rpn.anchors, trace.rpn.deltas[index].detach()
         parts = {"anchors": anchors, "decoded": decode_boxes(deltas, anchors), "logits": trace.rpn.logits[index]}
-        options = {"palette": STEP_STATES, "hidden_states": [2]} | options
+        options = {"palette": STEP_STATES, "hidden_states": [1, 2]} | options
         super().__init__(image, torch.cat((anchors, objects)), **parts, **options)
         self._sort()
 

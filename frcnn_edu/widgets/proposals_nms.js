@@ -37,7 +37,7 @@ function render({ model, el }) {
     });
   }
 
-  const score = (index) => canvas.scores[index].toFixed(2);
+  const named = (index) => `${canvas.captions[index] || `box #${index}`}, score ${canvas.scores[index].toFixed(2)},`;
   const iou = (a, b) => overlap(canvas.boxes, area, a, canvas.boxes, area, b);
 
   function update() {
@@ -65,21 +65,23 @@ function render({ model, el }) {
     const judge = result.by[index];
     if (judge === index) {
       const victims = result.by.reduce((sum, one) => sum + (one === index), 0) - 1;
-      return `box #${index}, score ${score(index)}, is the best that is left: kept. It suppresses ${victims}.`;
+      return `${named(index)} is the best that is left: kept. It suppresses ${victims || "nobody"}.`;
     }
     const threshold = model.get("threshold").toFixed(2);
-    return `box #${index}, score ${score(index)}, overlaps the kept box #${judge} (score ${score(judge)}) with IoU ${iou(index, judge).toFixed(3)}, above ${threshold}: suppressed.`;
+    return `${named(index)} overlaps the kept ${named(judge)} with IoU ${iou(index, judge).toFixed(3)}, above ${threshold}: suppressed.`;
   }
 
   function explain() {
     const index = canvas.hovered ?? canvas.selected;
-    canvas.setReadout(index === null ? null : `${tale(index)[0].toUpperCase()}${tale(index).slice(1)}`);
+    const known = index !== null && index < result.by.length;
+    canvas.setReadout(known ? `${tale(index)[0].toUpperCase()}${tale(index).slice(1)}` : null);
     canvas.redraw();
   }
 
   /* Links of the box under the pointer, or else of the moment that has just passed. */
   function drawOver(context, view) {
     const { by, moments } = result;
+    if (!moments.length) return; // the first frame comes before the canvas has a name
     const index = canvas.hovered ?? canvas.selected ?? moments[Math.min(model.get("step"), moments.length) - 1];
     if (index === undefined || by.length * 4 !== canvas.boxes.length) return;
     const judge = by[index];

@@ -129,13 +129,12 @@ function render({ model, el }) {
 
   /* The anchor that the box under the pointer was, and how it got here. */
   function drawOver(context, view) {
+    if (!order.length) return; // the first frame comes before the canvas has a name
     const index = canvas.hovered ?? canvas.selected;
-    const known = index !== null && index < order.length && places.length;
-    if (known) {
-      const [anchors, decoded] = places;
-      view.strokeBox(context, anchors.subarray(4 * index, 4 * index + 4), { color: "#ffffff", dash: [2, 3], width: 1.5 });
-      if (model.get("step")) drawLinks(context, view, [[middle(anchors, index), middle(decoded, index)]]);
-    }
+    if (index === null || index >= order.length) return;
+    const [anchors, decoded] = places;
+    view.strokeBox(context, anchors.subarray(4 * index, 4 * index + 4), { color: "#ffffff", dash: [2, 3], width: 1.5 });
+    if (model.get("step")) drawLinks(context, view, [[middle(anchors, index), middle(decoded, index)]]);
   }
 
   const forget = [

@@ -23,7 +23,7 @@ from ..boxes import box_iou, decode_boxes, encode_boxes
 from ..config import Config
 from ..faster_rcnn import FasterRCNN
 from ..matching import POSITIVE
-from ..viz.palette import GREEN, SKY_BLUE, VERMILION
+from ..viz.palette import GREEN, SKY_BLUE, VERMILION, YELLOW, State
 from .anchors import CSS, outline, with_panel
 from .box_canvas import BoxCanvas
 from .bundle import bundle
@@ -38,7 +38,8 @@ HERE = Path(__file__).parent
 ANCHOR, OBJECT = 0, 1
 """The two boxes of a `DeltaExplorer`, by their index."""
 
-DELTA_NAMES = ("dx", "dy", "dw", "dh")
+PAIR = (State("anchor", SKY_BLUE, width=2.5), State("object", YELLOW, width=3))
+"""How the two boxes of a `DeltaExplorer` look."""
 
 
 class DeltaExplorer(BoxCanvas):
@@ -62,8 +63,8 @@ class DeltaExplorer(BoxCanvas):
     def __init__(self, image: object, anchor: object, target: object, **options: object) -> None:
         pair = torch.stack([torch.as_tensor(box, dtype=torch.float32) for box in (anchor, target)])  # (2, 4)
         encode_boxes(pair[OBJECT:], pair[:OBJECT])  # raises where a box has no area
-        given = {"states": ["anchor", "ground truth"], "captions": ["anchor", "object"], "editable": True}
-        super().__init__(image, pair, **{**given, "show_captions": True, "margin": 40, **options})
+        given = {"states": [ANCHOR, OBJECT], "palette": PAIR, "editable": True, "margin": 40}
+        super().__init__(image, pair, **{**given, **options})
 
     @property
     def deltas(self) -> Tensor:
@@ -158,6 +159,11 @@ def raw_offsets(gt_boxes: Tensor, anchors: Tensor) -> Tensor:
     return torch.cat(((g1 + g2) / 2 - (a1 + a2) / 2, (g2 - g1) - (a2 - a1)), dim=1)
 
 
+def _most_improved(found: Pulls) -> int:
+    """The anchor whose IoU grew most between the first moment and the last."""
+    return int((found.iou[-1] - found.iou[0]).argmax())
+
+
 def _box_rows(value: object, canvas: BoxCanvas) -> np.ndarray:
     return float_array(value, "boxes", 4)
 
@@ -165,7 +171,8 @@ def _box_rows(value: object, canvas: BoxCanvas) -> np.ndarray:
 class PullExplorer(BoxCanvas):
     """The positive anchors of an image, pulled to their objects while the detector learns: scrub through its training.
 
-    `found` is what `pulls` returned for this image. Raises ValueError where it holds no anchor.
+    `found` is what `pulls` returned for this image; the anchor that gains most is followed at first.
+    Raises ValueError where there is none.
     """
 
     _esm = bundle(HERE / "regression_pull.js")
@@ -199,8 +206,8 @@ class PullExplorer(BoxCanvas):
             raise ValueError("there is no positive anchor to follow: choose an image with an object")
         self._found = found
         sent = {"steps": found.steps, "anchor_boxes": found.anchors, "target_boxes": found.targets}
-        sent["moved_boxes"] = found.boxes.flatten(0, 1)
-        super().__init__(image, boxes, states="ground truth", **sent, **options)
+        sent |= {"moved_boxes": found.boxes.flatten(0, 1), "anchor": _most_improved(found)}
+        super().__init__(image, boxes, states="ground truth", **{**sent, **options})
 
     @property
     def moved(self) -> Tensor:

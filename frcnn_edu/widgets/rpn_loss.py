@@ -142,7 +142,8 @@ class ObjectnessExplorer(PassExplorer):
     def draw(self, axes: "Axes") -> None:
         """The map of the chosen shape, and its best anchor."""
         height, width = self.image.shape[:2]
-        extent = (0, width, height, 0)
+        wide, tall = width / self.map_size[2] / 2, height / self.map_size[1] / 2  # half a cell: squares round centres
+        extent = (-wide, width - wide, height - tall, -tall)
         axes.imshow(self.maps[self.shape], COLORS, alpha=0.65, vmin=0, vmax=1, extent=extent, interpolation="nearest")
         outline(axes, torch.tensor(self.anchors[self.best[0]]), "--", ORANGE)
 
@@ -270,7 +271,7 @@ class LossExplorer(PassExplorer):
         places = range(self.num_sampled)
         axes.bar(places, objectness, width=1, label=f"objectness {loss.objectness:.4f}")
         axes.bar(places, box, width=1, bottom=objectness, color=ORANGE, label=f"box {loss.box_reg:.4f}")
-        axes.set(xlabel="sampled anchors, largest first", ylabel="adds to the loss", xlim=(-0.5, self.num_sampled))
+        axes.set(xlabel="what each sampled anchor adds to the loss, largest first", xlim=(-0.5, self.num_sampled))
         axes.legend(frameon=False)
         return figure
 

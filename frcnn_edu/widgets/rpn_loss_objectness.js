@@ -16,6 +16,8 @@ function render({ model, el }) {
   const shape = () => model.get("shape");
   const scoreAt = (cell, k) => scores[(model.get("snapshot") * rows * across + cell) * perCell + k];
   const anchorAt = (cell, k) => boxAt(anchors, cell * perCell + k);
+  // Pixels of a cell; its square is drawn round its anchors' centre, which is the cell's upper left corner.
+  const cellSize = (view) => [view.width / across, view.height / rows];
   const [left, side] = columns(el);
   const canvas = createCanvas({ model, el: left, onPointer, onLeave, drawUnder, drawOver });
   const line = element("div", "anchors-numbers", side);
@@ -75,9 +77,9 @@ function render({ model, el }) {
   }
 
   function onPointer(x, y) {
-    const nearest = (value, size, count) => Math.min(Math.max(Math.floor((value / size) * count), 0), count - 1);
-    const { width, height } = canvas.view;
-    pointed = nearest(y, height, rows) * across + nearest(x, width, across);
+    const [wide, tall] = cellSize(canvas.view);
+    const nearest = (value, size, count) => Math.min(Math.max(Math.round(value / size), 0), count - 1);
+    pointed = nearest(y, tall, rows) * across + nearest(x, wide, across);
     write();
     canvas.redraw();
   }
@@ -91,7 +93,11 @@ function render({ model, el }) {
   function drawUnder(context, view) {
     context.globalAlpha = 0.7;
     context.imageSmoothingEnabled = false;
-    context.drawImage(large, 0, 0, view.width, view.height);
+    const [wide, tall] = cellSize(view);
+    context.beginPath();
+    context.rect(0, 0, view.width, view.height);
+    context.clip();
+    context.drawImage(large, -wide / 2, -tall / 2, view.width, view.height);
   }
 
   function drawOver(context, view) {

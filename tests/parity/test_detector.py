@@ -119,7 +119,7 @@ def vgg16_pair() -> tuple[nn.Module, nn.Module]:
 def tiny_pair(**changes: object) -> tuple[nn.Module, nn.Module]:
     """The lessons' body in both: quick enough to compare under many options. torchvision's anchors are rounded."""
     options = {**OPTIONS, **changes}
-    theirs = torchvision_one_level(backbones.tiny(), (20, 40, 80), TorchvisionHead(128 * 7 * 7, 256), **options)
+    theirs = torchvision_one_level(backbones.tiny(), (20, 40, 80), TorchvisionHead(96 * 7 * 7, 128), **options)
     anchors = AnchorGenerator(((20.0, 40.0, 80.0),), ((0.5, 1.0, 2.0),), rounded=True)
     return fasterrcnn_tiny(NUM_CLASSES, rpn_anchor_generator=anchors, **options), theirs
 

@@ -23,7 +23,7 @@ def maps(body: nn.Module, size: tuple[int, int]) -> list[tuple[int, ...]]:
 @pytest.mark.parametrize(
     ("build", "expected"),
     [
-        (backbones.tiny, [(128, 12, 20)]),
+        (backbones.tiny, [(96, 12, 20)]),
         (backbones.vgg16, [(512, 12, 20)]),
         (backbones.mobilenet_v2, [(128, 24, 40), (128, 12, 20), (128, 6, 10), (128, 3, 5)]),
         (backbones.resnet50_fpn, [(256, 48, 80), (256, 24, 40), (256, 12, 20), (256, 6, 10), (256, 3, 5)]),
