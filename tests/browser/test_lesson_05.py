@@ -128,7 +128,7 @@ def test_the_buttons_walk_through_nms_and_tell_its_story(lesson):
     moments, by = lesson.evaluate("suppression.moments.tolist()"), lesson.evaluate("suppression.suppressed_by.tolist()")
     for box, sentence in zip(moments, told, strict=False):
         assert f"box #{box}," in sentence
-        assert "kept." in sentence if by[box] < 0 else f"kept box #{by[box]} " in sentence
+        assert "kept." in sentence if by[box] < 0 else f"kept box #{by[box]}," in sentence
     assert any(by[box] >= 0 for box in moments[:6]), "no suppression among the first six: nothing was shown"
 
 
