@@ -50,7 +50,7 @@ def torchvisions(ours: Callable[[], FasterRCNN], body: Callable[[], nn.Module]) 
         box_head=TorchvisionHead(
             pattern.roi_heads.box_head.fc6.in_features, pattern.roi_heads.box_head.fc7.out_features
         ),
-        box_predictor=TorchvisionPredictor(pattern.roi_heads.box_head.fc7.out_features, NUM_CLASSES),
+        box_predictor=TorchvisionPredictor(*pattern.roi_heads.box_predictor.cls_score.weight.shape[::-1]),
         **options,
     )
     if pattern.roi_heads.box_roi_pool.operator == "pool":

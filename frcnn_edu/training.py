@@ -54,11 +54,11 @@ def train(
     )
     done, history = keeper.start(model, optimizer, resume) if keeper else (0, History())
     replica = _replica(model.train())
-    batches = _batches(dataset, recipe, done, augment, workers)
+    batches = batches_of(dataset, recipe, done, augment, workers)
     bar = tqdm(total=recipe.steps, initial=done, desc="training", disable=not progress or rank() > 0)
     try:
         for step, (images, targets) in zip(range(done, recipe.steps), batches, strict=True):
-            history.add(_step(replica, optimizer, recipe, step, images, targets))
+            history.add(train_step(replica, optimizer, recipe, step, images, targets))
             done = step + 1
             bar.set_postfix(
                 {name.removeprefix("loss_"): f"{values[-1]:.3f}" for name, values in history.losses.items()}
@@ -120,7 +120,7 @@ def evaluate(
     return metrics.evaluate(detections, targets, style=style, class_names=class_names)
 
 
-def _step(
+def train_step(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     recipe: Recipe,
@@ -128,6 +128,11 @@ def _step(
     images: list[Tensor],
     targets: list[dict[str, Tensor]],
 ) -> dict[str, float]:
+    """One step of the optimizer, and its four losses. What is sampled is determined by the recipe's seed and `step`.
+
+    `model` may be torchvision's: it too takes images and targets, and answers with losses.
+    Raises FloatingPointError where the loss is no longer a number.
+    """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     device = parameters[0].device
     torch.manual_seed(_seed(recipe.seed, step, rank()))
@@ -162,10 +167,13 @@ class _Augmented(Dataset):
             return self.augment(image, target)
 
 
-def _batches(
-    dataset: Dataset, recipe: Recipe, start: int, augment: Callable | None, workers: int
+def batches_of(
+    dataset: Dataset, recipe: Recipe, start: int = 0, augment: Callable | None = None, workers: int = 0
 ) -> Iterator[tuple[list[Tensor], list[dict[str, Tensor]]]]:
-    """This process's share of every batch from step `start` on."""
+    """This process's share of every batch from step `start` on, determined by the recipe's seed.
+
+    Raises ValueError for an empty data set, or a batch that the processes cannot share evenly.
+    """
     if len(dataset) == 0:
         raise ValueError("the data set is empty: there is nothing to train on")
     if recipe.batch_size % world_size():

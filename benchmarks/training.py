@@ -1,0 +1,75 @@
+"""``python -m benchmarks.training``: learn shapes beside torchvision's detector, step for step.
+
+Both start from the same weights and take the same batches in turn, ours first in every other step; the loop is the
+package's own. Every few steps both are measured on unseen scenes, which does not count as training time.
+"""
+
+import argparse
+import resource
+import time
+from functools import partial
+from statistics import median
+
+import torch
+from torch import nn
+
+from benchmarks.measure import SIDES
+from benchmarks.models import torchvisions
+from frcnn_edu import backbones
+from frcnn_edu.__main__ import open_data
+from frcnn_edu.checkpoints import Recipe
+from frcnn_edu.faster_rcnn import fasterrcnn_tiny
+from frcnn_edu.training import batches_of, evaluate, train_step
+
+
+def main() -> None:
+    """Train both, print a line of the table every few steps."""
+    options = parse()
+    recipe = Recipe(options.steps, seed=options.seed, mixed_precision=not options.float32)
+    scenes, unseen = open_data(options.data, "train"), open_data(options.data, "test")
+    models = pair(len(scenes.class_names), recipe.seed)
+    optimizers = {
+        side: torch.optim.AdamW(models[side].parameters(), weight_decay=recipe.weight_decay) for side in SIDES
+    }
+    seconds = {side: [] for side in SIDES}
+    print("| steps | seconds, ours | theirs | ratio of medians | mAP@0.5, ours | theirs | MB |\n" + "|---:" * 7 + "|")
+    for step, (images, targets) in enumerate(batches_of(scenes, recipe)):
+        for side in SIDES if step % 2 else SIDES[::-1]:
+            begin = time.perf_counter()
+            train_step(models[side].train(), optimizers[side], recipe, step, images, targets)
+            seconds[side].append(time.perf_counter() - begin)
+        if (step + 1) % options.every == 0 or step + 1 == recipe.steps:
+            found = [evaluate(models[side], unseen, class_names=scenes.class_names, progress=False) for side in SIDES]
+            ours, theirs = (seconds[side] for side in SIDES)
+            figures = f"{sum(ours):.1f} | {sum(theirs):.1f} | {median(ours) / median(theirs):.2f}"
+            precision = " | ".join(f"{one.map:.3f}" for one in found)
+            print(f"| {step + 1} | {figures} | {precision} | {peak_megabytes():.0f} |", flush=True)
+
+
+def pair(num_classes: int, seed: int) -> dict[str, nn.Module]:
+    """Our detector and torchvision's, with the same weights."""
+    torch.manual_seed(seed)
+    ours = fasterrcnn_tiny(num_classes)
+    theirs = torchvisions(partial(fasterrcnn_tiny, num_classes), backbones.tiny)
+    theirs.load_state_dict(ours.state_dict())
+    return dict(zip(SIDES, (ours, theirs), strict=True))
+
+
+def peak_megabytes() -> float:
+    """The most that this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
+    parser.add_argument("--data", default="shapes-plain", choices=("shapes", "shapes-plain", "shapes-hard"))
+    parser.add_argument("--steps", type=int, default=Recipe.steps)
+    parser.add_argument("--seed", type=int, default=Recipe.seed)
+    parser.add_argument("--every", type=int, default=300, metavar="STEPS", help="measure mAP this often")
+    parser.add_argument("--float32", action="store_true", help="no mixed precision")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
