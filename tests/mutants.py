@@ -101,13 +101,9 @@ def main() -> int:
 
 def _load_libraries() -> None:
     """What every test needs, once, before the first fork; nothing of the package itself."""
-    import hypothesis
-    import pytest
-    import torch
-    import torchvision
-
-    torch.set_num_threads(1)
-    assert hypothesis and pytest and torchvision
+    for library in ("hypothesis", "pytest", "torchvision"):
+        importlib.import_module(library)
+    importlib.import_module("torch").set_num_threads(1)
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
 

@@ -306,6 +306,13 @@ def test_gradients_of_decoding_are_right():
         )
 
 
+@pytest.mark.parametrize("divisor", [1, 0.5])
+def test_any_divisor_above_0_will_do(divisor):
+    drawn = draw_rpn(3)
+    once, divided = rpn_loss(**drawn, n_cls=1, n_reg=1), rpn_loss(**drawn, n_cls=divisor, n_reg=divisor)
+    torch.testing.assert_close(divided.total, once.total / divisor)
+
+
 @pytest.mark.parametrize("divisors", [{"n_cls": 0}, {"n_reg": 0}, {"n_cls": -256}])
 def test_a_divisor_that_is_not_above_zero_is_refused(divisors):
     with pytest.raises(ValueError, match="must be above 0"):
