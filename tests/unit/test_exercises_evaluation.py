@@ -218,3 +218,17 @@ def test_a_check_is_quick_enough_to_feel_instant():
     started = time.perf_counter()
     check("average_precision", ap_a_little_high)
     assert time.perf_counter() - started < 1
+
+
+def test_a_teacher_can_check_on_cases_of_their_own():
+    """A function that knows the lesson's cases by heart is found out."""
+    exercise = find("average_precision")
+    by_heart = {len(scores): exercise.expected((scores, *rest)).item() for scores, *rest in exercise.cases}
+    case = (torch.tensor([0.9, 0.8, 0.7]), torch.tensor([False, True, True]), 4)
+
+    def answer(scores, is_true_positive, num_ground_truth):
+        return by_heart[len(scores)] if len(scores) == 3 else ap_in_numpy(scores, is_true_positive, num_ground_truth)
+
+    assert check("average_precision", answer).passed
+    assert not check("average_precision", answer, cases=[case]).passed
+    assert check("average_precision", ap_in_numpy, cases=[case]).passed
