@@ -35,7 +35,7 @@ from frcnn_edu.trained import load_trained
 from frcnn_edu.training import detect, train
 
 FILE = "bug_zoo.json"
-RECIPE = Recipe(steps=200, batch_size=8, learning_rate=1e-3)
+RECIPE = Recipe(steps=500, batch_size=4, learning_rate=1e-3)
 """How long the detectors with a bug of training learn."""
 
 IMAGES = 100

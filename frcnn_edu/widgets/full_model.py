@@ -22,7 +22,7 @@ from ..boxes import box_iou
 from ..bug_zoo import BUGS, SCENE, SOUND, Bug, Measured, evaluation_scenes, training_scenes
 from ..faster_rcnn import FasterRCNN, Trace
 from ..metrics import evaluate, recall_at
-from ..viz.palette import ORANGE, PURPLE, SKY_BLUE, STATES, VERMILION, State, state_index
+from ..viz.palette import GREY, ORANGE, PURPLE, SKY_BLUE, STATES, VERMILION, State, state_index
 from .box_canvas import BoxCanvas
 from .bundle import bundle
 from .wire import ArrayTrait, float_array
@@ -54,17 +54,18 @@ FILM_STATES = (
 """What the time machine and the zoo show, in this order."""
 
 LIFE_STATES = (
-    STATES[state_index("detection")],
+    State("detections", GREY, width=1.5),
     STATES[state_index("ground truth")],
     State("anchor", SKY_BLUE, dash=(3, 3), width=2.5),
     State("proposal", PURPLE, dash=(9, 3, 2, 3), width=2.5),
+    State("the chosen one", ORANGE, width=3),
 )
 
 PREDICTIONS = (
     ("hardly anything: less than 0.03", 0.03),
-    ("some of it: up to a quarter", 0.25),
-    ("most of it", 0.9),
-    ("all but nothing is left", float("inf")),
+    ("up to a quarter of it", 0.25),
+    ("more than a quarter, but a tenth is left", 0.9),
+    ("all of it: less than a tenth is left", float("inf")),
 )
 """The answers that the zoo offers to "how much mAP does this cost?": up to 0.03 of mAP, or this share of it."""
 
@@ -307,9 +308,10 @@ class BiographyExplorer(BoxCanvas):
         return box_iou(self.box[None], torch.tensor([self.life["truth"]])).item()
 
     def figure(self) -> "Figure":
-        """The detections, and the object, the proposal and the anchor of the chosen one."""
-        more = torch.tensor([self.life[name] for name in ("truth", "anchor", "proposal")])
-        names = ("ground truth", "anchor", "proposal")
+        """The detections, and of the chosen one the object, the anchor, the proposal and the box at its age."""
+        stops = torch.tensor([self.life[name] for name in ("truth", "anchor", "proposal")])
+        more = torch.cat((stops, self.box[None]))  # (4, 4)
+        names = ("ground truth", "anchor", "proposal", "the chosen one")
         states = [0] * len(self.boxes) + [state_index(name, LIFE_STATES) for name in names]
         still = BoxCanvas(self.image, torch.cat((self.box_tensor, more)), states, palette=LIFE_STATES, width=self.width)
         still.points = [self.life["center"]]

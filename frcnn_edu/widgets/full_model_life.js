@@ -5,7 +5,7 @@ import { createCanvas } from "./box_canvas.js";
 import { columns, element, iou, onTraits, tell, wholeNumber } from "./anchors_common.js";
 
 const STAGES = ["anchor", "proposal", "detection"];
-const STATES = { detection: 0, truth: 1, anchor: 2, proposal: 3 }; // the palette of BiographyExplorer
+const STATES = { truth: 1, anchor: 2, proposal: 3, detection: 4 }; // the palette of BiographyExplorer
 
 const sides = ([x1, y1, x2, y2]) => `${Math.round(x2 - x1)} × ${Math.round(y2 - y1)} px`;
 const percent = (share) => `${(100 * share).toFixed(1)} %`;

@@ -21,7 +21,7 @@ function render({ model, el }) {
   const [left, side] = columns(el);
   const canvas = createCanvas({ model, el: left, onBoxesChanged: (_, { index }) => index === null && lay(), drawUnder });
   const numbers = element("div", "anchors-numbers", side);
-  const chart = addChart(side, "objects reached and detected, by step of training", 330, 200, drawChart);
+  const chart = addChart(side, "objects reached and detected, by step of training", 400, 200, drawChart);
   const row = element("div", "box-canvas-row", side);
   let truths = [];
   let film = []; // for each snapshot its proposals and its detections
@@ -137,7 +137,7 @@ function render({ model, el }) {
       context.setLineDash(dash);
       context.beginPath();
       counts.forEach((pair, i) => context.lineTo(across(i), up(pair[k])));
-      const legend = CHART.left + k * 160;
+      const legend = CHART.left + k * 185;
       context.moveTo(legend, 10);
       context.lineTo(legend + 22, 10);
       context.stroke();

@@ -1,0 +1,181 @@
+"""Lesson 07's explorers in a real JupyterLab: scrub, pick, predict, by mouse and keyboard, and see both sides agree.
+
+The cells are the lesson's own; those that train are left out, for they take two minutes and no hand.
+"""
+
+import re
+import statistics
+
+import pytest
+from lesson_files import NOTEBOOKS, cells
+
+pytestmark = pytest.mark.browser
+
+LESSON = NOTEBOOKS / "07_full_model.ipynb"
+WANTED = ("map", "data", "long-life", "snapshots", "time-machine", "trace", "biography", "zoo")
+PLACES = {"machine": "time-machine", "lives": "biography", "zoo": "zoo"}
+UPDATES = 20
+HAND_MS = 16
+PAD = 7  # CSS pixels round the picture, as in box_canvas.js
+
+LAB_IN_NO_HURRY = re.compile(r"did not appear within|ms to activate|too long to activate")
+"""What Lab says of itself on a machine that is busy."""
+
+PIXELS = """root => [...root.querySelectorAll("canvas")].map(canvas => canvas.toDataURL())"""
+
+
+@pytest.fixture(scope="module")
+def lesson(open_notebook):
+    sources = {cell["id"]: cell["source"] for cell in cells(LESSON, "code")}
+    notebook = open_notebook([sources[name] for name in WANTED])
+    notebook.page.set_viewport_size({"width": 1280, "height": 1200})
+    notebook.run_all(240)
+    return notebook
+
+
+@pytest.fixture(autouse=True)
+def nothing_went_wrong(lesson):
+    yield
+    problems = lesson.problems()
+    problems["console"] = [line for line in problems.get("console", []) if not LAB_IN_NO_HURRY.search(line)]
+    assert {where: what for where, what in problems.items() if what} == {}
+
+
+def explorer(lesson, name):
+    """The explorer called `name`, scrolled into view."""
+    cell = WANTED.index(PLACES[name])
+    lesson.page.evaluate(f"jupyterapp.shell.currentWidget.content.scrollToItem({cell}, 'start')")
+    found = lesson.page.locator(f'[data-windowed-list-index="{cell}"] .anchors-columns')
+    found.wait_for()
+    found.scroll_into_view_if_needed()
+    lesson.settle()
+    return found
+
+
+def slider(found, label):
+    return found.locator("label", has_text=label).locator("input")
+
+
+def numbers(found):
+    """Every number in the explorer's line of figures."""
+    text = found.locator(".anchors-numbers").inner_text().replace(",", "")
+    return [float(number) for number in re.findall(r"-?\d+\.?\d*", text)]
+
+
+def place(found, x, y):
+    """Where the fraction (x, y) of the picture lies on the page."""
+    box = found.locator(".box-canvas-stage").bounding_box()
+    return box["x"] + PAD + x * (box["width"] - 2 * PAD), box["y"] + PAD + y * (box["height"] - 2 * PAD)
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_every_explorer_is_there_and_has_drawn(lesson, name):
+    found = explorer(lesson, name)
+    assert len(set(found.evaluate(PIXELS))) > 1
+    assert found.bounding_box()["width"] < 1280
+
+
+def test_scrubbing_by_keyboard_goes_back_in_time_and_counts_what_python_counts(lesson):
+    found = explorer(lesson, "machine")
+    last = lesson.evaluate("machine.snapshot")
+    slider(found, "Snapshot").focus()
+    for snapshot in range(last - 1, -1, -1):
+        before = found.evaluate(PIXELS)
+        lesson.page.keyboard.press("ArrowLeft")
+        lesson.wait_until(f"machine.snapshot == {snapshot}")
+        lesson.settle()
+        assert found.evaluate(PIXELS) != before
+        step, proposals, reached, objects, detections, right = numbers(found)
+        assert step == lesson.evaluate("machine.steps[machine.snapshot]")
+        assert proposals == lesson.evaluate("len(machine.shown_proposals)")
+        assert (reached, right) == (lesson.evaluate("machine.num_reached"), lesson.evaluate("machine.num_right"))
+        assert objects == lesson.evaluate("len(machine.boxes)")
+        assert detections == lesson.evaluate("len(machine.shown_detections)")
+    slider(found, "Snapshot").press("End")
+    lesson.wait_until(f"machine.snapshot == {last}")
+
+
+@pytest.mark.parametrize(
+    ("label", "trait", "key"), [("Proposals", "num_proposals", "Home"), ("score", "threshold", "Home")]
+)
+def test_fewer_proposals_and_a_lower_threshold_are_counted_too(lesson, label, trait, key):
+    found = explorer(lesson, "machine")
+    before, value = numbers(found), lesson.evaluate(f"machine.{trait}")
+    slider(found, label).press(key)
+    lesson.wait_until(f"machine.{trait} != {value}")
+    lesson.settle()
+    after = numbers(found)
+    assert after != before
+    assert after[2] == lesson.evaluate("machine.num_reached")
+    assert after[5] == lesson.evaluate("machine.num_right")
+
+
+def test_a_life_is_picked_by_slider_and_by_mouse_and_grows_with_age(lesson):
+    found = explorer(lesson, "lives")
+    slider(found, "Age").press("Home")
+    lesson.wait_until("lives.age == 0")
+    lesson.settle()
+    assert numbers(found)[-1] == pytest.approx(lesson.evaluate("lives.iou"), abs=6e-4)
+    for _ in range(30):
+        lesson.page.keyboard.press("ArrowRight")
+    lesson.wait_until("abs(lives.age - 0.6) < 1e-6")
+    lesson.settle()
+    assert numbers(found)[-1] == pytest.approx(lesson.evaluate("lives.iou"), abs=6e-4)
+    smallest = "int(((lives.boxes[:, 2:] - lives.boxes[:, :2]).prod(1)).argmin())"
+    x1, y1, x2, y2 = lesson.evaluate(f"lives.boxes[{smallest}].tolist()")
+    height, width = lesson.evaluate("lives.image.shape[:2]")
+    lesson.page.mouse.click(*place(found, (x1 + x2) / 2 / width, (y1 + y2) / 2 / height))
+    lesson.wait_until(f"lives.chosen == {smallest}")
+    lesson.settle()
+    assert numbers(found)[-1] == pytest.approx(lesson.evaluate("lives.iou"), abs=6e-4)
+
+
+def test_the_zoo_opens_only_after_a_prediction_and_shows_the_measured_figures(lesson):
+    found = explorer(lesson, "zoo")
+    button = found.get_by_role("button", name="Show what was measured")
+    assert button.is_disabled()
+    found.get_by_role("combobox").select_option(label="No NMS at the end")
+    lesson.wait_until("zoo.chosen.name == 'nms_left_out'")
+    found.get_by_role("radio").nth(1).focus()
+    lesson.page.keyboard.press("Space")
+    lesson.wait_until("zoo.prediction == 1")
+    boxes = lesson.evaluate("len(zoo.boxes)")
+    button.click()
+    lesson.wait_until("zoo.revealed")
+    lesson.settle()
+    expected = lesson.evaluate(
+        "[value for name in ('map_50', 'recall_50') for value in"
+        " (getattr(zoo.results['sound_inference'], name), getattr(zoo.results['nms_left_out'], name))]"
+    )
+    shown = numbers(found)
+    assert all(any(abs(value - number) < 6e-4 for number in shown) for value in expected), (expected, shown)
+    assert lesson.evaluate("len(zoo.boxes)") > boxes, "the picture is that of the detector with the bug"
+
+
+def test_the_next_mistake_asks_anew(lesson):
+    found = explorer(lesson, "zoo")
+    bug = lesson.evaluate("zoo.bug")
+    found.get_by_role("button", name="Next mistake").press("Enter")
+    lesson.wait_until(f"zoo.bug == {bug + 1} and not zoo.revealed")
+    lesson.settle()
+    assert found.locator("input[type=radio]:checked").count() == 0
+    assert found.get_by_role("combobox").input_value() == str(bug + 1)
+
+
+def test_scrubbing_is_drawn_within_a_frame(lesson):
+    medians = {}
+    for name, label in (("machine", "Snapshot"), ("lives", "Age")):
+        found = explorer(lesson, name)
+        lesson.page.evaluate("globalThis.boxCanvasTimings = []")
+        moved = slider(found, label)
+        moved.focus()
+        for step in range(UPDATES + 1):
+            moved.press("ArrowLeft" if step % 2 else "ArrowRight")
+            lesson.page.evaluate("() => new Promise(requestAnimationFrame)")
+        every = lesson.page.evaluate(
+            "globalThis.boxCanvasTimings.filter(one => one.kind === 'filter').map(({ms}) => ms)"
+        )
+        assert len(every) >= UPDATES // 2, every
+        medians[name] = statistics.median(every)
+    print("medians from key to picture:", {name: round(ms, 1) for name, ms in medians.items()})
+    assert max(medians.values()) <= HAND_MS
