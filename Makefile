@@ -17,7 +17,7 @@ NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PORT_OPTIONS = $(if $(PORT),--ServerApp.port=$(PORT) --ServerApp.port_retries=0)
 BROWSER_OPTION = $(if $(filter no,$(BROWSER)),--no-browser)
 
-.PHONY: help lab test bench notebooks constraints clean
+.PHONY: help lab test bench notebooks data constraints clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,10 @@ bench: $(VENV)/.lessons  ## operators and whole model against torchvision, one t
 
 notebooks: $(VENV)/.lessons  ## run every lesson and keep what it shows; LESSON=00_overview picks one
 	$(PY) notebooks/execute.py $(LESSON)
+
+data: $(VENV)/.lessons  ## train the shipped detector and its bugs again, from nothing (half an hour); files go to data/
+	$(PY) -m frcnn_edu.trained
+	$(PY) -m frcnn_edu.bug_zoo --out data/bug_zoo.json
 
 constraints:  ## resolve every extra anew and write constraints.txt; run it with the oldest Python that is to work
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer found; name one: make $@ PYTHON=/path/to/python3.11"; exit 1; }
