@@ -93,6 +93,12 @@ class RegionCanvas(BoxCanvas):
             return roi_pool(features, [self.box_tensor], self.bins, 1 / self.stride)[0]
         return roi_align(features, [self.box_tensor], self.bins, 1 / self.stride, self.samples, self.aligned)[0]
 
+    def gradient(self, operator: str, channels: slice | list[int]) -> Tensor:
+        """What each cell hears, in the mean over `channels`, if every pooled value sends 1 back: (H, W)."""
+        features = self.map_tensor[:, channels].requires_grad_()  # (1, c, H, W)
+        (gradient,) = torch.autograd.grad(self.pooled(operator, features).sum(), features)
+        return gradient[0].mean(dim=0)
+
     @traitlets.validate("channel")
     def _check_channel(self, proposal: dict) -> int:
         if not 0 <= proposal["value"] < self.map_size[0]:
@@ -137,12 +143,19 @@ class PoolingExplorer(RegionCanvas):
         channel = self.map_tensor[:, [self.channel]]
         return {operator: self.pooled(operator, channel)[0] for operator in OPERATORS}
 
+    @property
+    def winners(self) -> Tensor:
+        """The cells of the channel that hold the maximum of some bin of RoIPool: (W, 2) int64, row and column."""
+        return self.gradient("pool", [self.channel]).nonzero()
+
     def draw(self, axes: "Axes") -> None:
-        """The channel over the image, and the cells that RoIPool reads."""
+        """The channel over the image, the cells that RoIPool reads, and a dot on those that win."""
         _, rows, columns = self.map_size
         extent = (0, columns * self.stride, rows * self.stride, 0)
         axes.imshow(self.features[self.channel], "cividis", alpha=self.opacity, extent=extent, interpolation="nearest")
         outline(axes, self.read, "--", SKY_BLUE)
+        rows, columns = (self.winners.T + 0.5) * self.stride
+        axes.scatter(columns, rows, s=14, color=ORANGE, edgecolors="black", linewidths=0.8)
 
     def figure(self) -> "Figure":
         """The canvas, and both grids below it."""
@@ -167,12 +180,7 @@ class GradientExplorer(RegionCanvas):
     def gradients(self) -> dict[str, Tensor]:
         """The gradient of every cell by operator, found by autograd: (H, W) each."""
         channels = slice(None) if self.all_channels else [self.channel]
-        found = {}
-        for operator in OPERATORS:
-            features = self.map_tensor[:, channels].requires_grad_()  # (1, c, H, W)
-            (gradient,) = torch.autograd.grad(self.pooled(operator, features).sum(), features)
-            found[operator] = gradient[0].mean(dim=0)
-        return found
+        return {operator: self.gradient(operator, channels) for operator in OPERATORS}
 
     def draw(self, axes: "Axes") -> None:
         """The gradient through the chosen operator, over the image."""

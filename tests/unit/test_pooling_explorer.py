@@ -56,6 +56,12 @@ def test_the_grids_are_torchvisions(bins, aligned):
     torch.testing.assert_close(found.grids["align"], align)
 
 
+def test_the_winners_are_the_cells_that_hold_the_values_of_the_grid():
+    found = explorer(channel=1, bins=3)
+    held = feature_map()[1][found.winners.unbind(1)]
+    assert set(held.tolist()) == set(found.grids["pool"].flatten().tolist())
+
+
 @pytest.mark.parametrize("all_channels", [True, False])
 def test_the_gradients_are_torchvisions(all_channels):
     found = explorer(GradientExplorer, all_channels=all_channels, channel=1).gradients
