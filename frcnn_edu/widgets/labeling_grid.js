@@ -2,12 +2,14 @@
    rounded to float32 at the same places, so that not one anchor at a threshold comes out differently. */
 
 import { createCanvas } from "./box_canvas.js";
-import { boxAt, columns, element, onTraits, tell, wholeNumber } from "./anchors_common.js";
+import { addChart, boxAt, columns, element, onTraits, tell, wholeNumber } from "./anchors_common.js";
 
 const [TRUTH, BY_IOU, BY_RULE, UNSURE, BACKGROUND, DROPPED] = [0, 1, 2, 3, 4, 5]; // LABEL_STATES of labeling.py
 const ALPHA = [0, 255, 255, 120, 70, 0]; // of a square in the mosaic, by state
 const SHADE = "rgba(0, 0, 0, 0.35)"; // over the image, so that the mosaic stands out
 const WORDS = ["", "positive", "positive only as the best anchor of an object", "ignored", "negative", "left out, it reaches over the border"];
+const BINS = 20; // bars over IoU from 0 to 1
+const PLACE = { left: 48, right: 10, top: 8, bottom: 32 };
 const TINY = 2 ** -126; // the smallest normal float32
 const f = Math.fround;
 
@@ -18,6 +20,7 @@ function render({ model, el }) {
   let match = new Uint16Array(0);
   let states = new Uint8Array(0);
   let pointed = null; // the anchor whose square is under the pointer
+  let dragging = false;
   const mosaic = document.createElement("canvas");
   const [left, side] = columns(el);
   const canvas = createCanvas({ model, el: left, onBoxesChanged, onPointer, onLeave: () => point(null), drawUnder, drawOver });
@@ -36,9 +39,12 @@ function render({ model, el }) {
   canvas.addCheckbox({ label: "drop anchors over the border", trait: "drop_crossing", parent: switches });
   canvas.addCheckbox({ label: "mosaic", trait: "mosaic", parent: switches });
 
+  const chart = addChart(side, "how many anchors reach which IoU", 400, 170, drawBars);
   const objects = () => model.get("num_objects");
 
-  function onBoxesChanged(boxes, { index }) {
+  function onBoxesChanged(boxes, { index, final }) {
+    dragging = !final;
+    if (dragging) point(null);
     if (index === null) measureAll();
     else measure(index);
     label();
@@ -90,6 +96,7 @@ function render({ model, el }) {
     }
     canvas.setStates(states);
     paintMosaic();
+    chart.paint();
     write(count, served.size);
     if (pointed !== null) point(pointed);
 
@@ -122,7 +129,7 @@ function render({ model, el }) {
   function onPointer(x, y) {
     const [rows, across, high, wide] = model.get("_cells");
     const [column, row] = [x, y].map((value) => value / model.get("stride") + 0.5);
-    if (!model.get("mosaic") || column < 0 || row < 0 || column >= across || row >= rows) return point(null);
+    if (dragging || !model.get("mosaic") || column < 0 || row < 0 || column >= across || row >= rows) return point(null);
     const [left, top] = [Math.floor((column % 1) * wide), Math.floor((row % 1) * high)];
     point(((Math.floor(row) * across + Math.floor(column)) * high + top) * wide + left);
   }
@@ -133,6 +140,30 @@ function render({ model, el }) {
     const whose = best[a] > 0 ? ` with ${canvas.captions[match[a]]}` : "";
     canvas.setReadout(a === null ? null : `Anchor of this square: IoU ${best[a].toFixed(3)}${whose}, so ${WORDS[state]}`);
     canvas.redraw();
+  }
+
+  /* Bars on a scale of powers of ten, in the colours of the thresholds. */
+  function drawBars(context, { width, height }) {
+    const [high, low] = [model.get("high"), model.get("low")];
+    const counts = new Array(BINS).fill(0);
+    for (const overlap of best) counts[Math.min(Math.floor(overlap * BINS), BINS - 1)]++;
+    const across = (overlap) => PLACE.left + overlap * (width - PLACE.left - PLACE.right);
+    const up = (count) => height - PLACE.bottom - (Math.log10(Math.max(count, 0.5) * 2) / 4.5) * (height - PLACE.top - PLACE.bottom);
+    const ink = context.fillStyle;
+    context.clearRect(0, 0, width, height);
+    counts.forEach((count, bin) => {
+      const middle = (bin + 0.5) / BINS;
+      context.fillStyle = canvas.palette[middle >= high ? BY_IOU : middle < low ? BACKGROUND : UNSURE].color;
+      context.fillRect(across(bin / BINS), up(count), across(1 / BINS) - across(0) - 1, up(0) - up(count));
+    });
+    context.fillStyle = ink;
+    context.fillRect(PLACE.left, up(0), width - PLACE.left - PLACE.right, 1);
+    for (const threshold of [low, high]) context.fillRect(across(threshold) - 1, PLACE.top, 2, up(0) - PLACE.top);
+    context.textAlign = "right";
+    for (const count of [1, 10, 100, 1000, 10000]) context.fillText(wholeNumber(count), PLACE.left - 6, up(count) + 4);
+    context.textAlign = "center";
+    for (const overlap of [0, 0.2, 0.4, 0.6, 0.8, 1]) context.fillText(String(overlap), across(overlap), up(0) + 15);
+    context.fillText("anchors by their best IoU with an object", (PLACE.left + width) / 2, height - 3);
   }
 
   function drawOver(context, view) {
