@@ -39,7 +39,7 @@ RECIPE = Recipe(steps=500, batch_size=4, learning_rate=1e-3)
 """How long the detectors with a bug of training learn."""
 
 IMAGES = 100
-TRAINING_IMAGES = 2000
+TRAINING_IMAGES = 10_000
 EVALUATION_SIZE = 320
 """Scenes for bugs of inference have this many pixels a side: the detector must shrink them, and scale boxes back."""
 

@@ -18,7 +18,7 @@ function render({ model, el }) {
   const radios = addRadios();
   const buttons = element("div", "box-canvas-row", side);
   const reveal = addButton("Show what was measured", () => open());
-  const next = addButton("Next mistake", () => tell(model, { bug: (model.get("bug") + 1) % entries.length }));
+  const next = addButton("Next mistake", () => choose((model.get("bug") + 1) % entries.length));
   const numbers = element("div", "anchors-numbers", side);
   numbers.setAttribute("aria-live", "polite");
   const chart = addChart(side, "what was measured without and with the mistake", 330, 3 * 2 * BAR + 20, drawBars);
@@ -38,7 +38,7 @@ function render({ model, el }) {
         if (when === inTraining) element("option", "", group, title).value = i;
       });
     }
-    select.addEventListener("change", () => tell(model, { bug: Number(select.value) }));
+    select.addEventListener("change", () => choose(Number(select.value)));
     return select;
   }
 
@@ -63,6 +63,10 @@ function render({ model, el }) {
     button.type = "button";
     button.addEventListener("click", act);
     return button;
+  }
+
+  function choose(bug) {
+    tell(model, { bug, prediction: -1, revealed: false });
   }
 
   function open() {
