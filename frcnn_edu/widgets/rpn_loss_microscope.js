@@ -50,6 +50,8 @@ function render({ model, el }) {
   column.tabIndex = 0;
   column.dataset.lmSuppressShortcuts = "true"; // or JupyterLab takes the arrow keys
   column.setAttribute("role", "listbox");
+  const lines = Array.from({ length: sampled }, (_, k) => makeLine(k));
+  let chosen = null; // the line of the selected anchor
   column.setAttribute("aria-label", "Sampled anchors by what they add to the loss; arrows walk through them");
 
   // ------------------------------------------------------------------------------------------------ equation 1
@@ -86,19 +88,40 @@ function render({ model, el }) {
     const [cls, box] = [0, 1].map((half) => terms.reduce((sum, term) => sum + term[half], 0));
     sum.innerHTML = `loss <b>${fixed(cls + box, 5)}</b> = <span class="rpn-loss-cls">objectness <b>${fixed(cls, 5)}</b></span>
       + <span class="rpn-loss-box">box <b>${fixed(box, 5)}</b></span>`;
-    const most = terms[order[0]][0] + terms[order[0]][1];
-    const bar = (term) => `<i style="width:${(100 * term / most).toFixed(1)}%"></i>`;
-    column.innerHTML = order.map((k) => {
-      const [one, other] = terms[k];
-      return `<div class="rpn-loss-line" role="option" data-anchor="${k}"><span>${places[k]}</span><span>${LABELS[truthOf(k)[0]]}</span><span>${fixed(one)}</span><span>${fixed(other)}</span><span>${fixed(one + other)}</span><span class="rpn-loss-share">${bar(one)}${bar(other)}</span></div>`;
-    }).join("");
+    writeColumn(terms[order[0]][0] + terms[order[0]][1]);
     canvas.redraw("under");
     show();
   }
 
+  /* Only what has changed is written and moved: a browser takes long to lay out lines, not to compare them. */
+  function writeColumn(most) {
+    let next = column.firstChild;
+    for (const k of order) {
+      const { line, cells, bars, shown } = lines[k];
+      const [one, other] = terms[k];
+      const now = [one, other, one + other].map((term) => fixed(term));
+      const widths = [one, other].map((term) => `${(100 * term / most).toFixed(1)}%`);
+      now.forEach((text, i) => { if (shown[i] !== text) cells[i].textContent = shown[i] = text; });
+      widths.forEach((width, i) => { if (shown[3 + i] !== width) bars[i].style.width = shown[3 + i] = width; });
+      if (line === next) next = next.nextSibling;
+      else column.insertBefore(line, next);
+    }
+  }
+
+  function makeLine(k) {
+    const line = element("div", "rpn-loss-line", null);
+    line.setAttribute("role", "option");
+    line.dataset.anchor = k;
+    element("span", "", line, String(places[k]));
+    element("span", "", line, LABELS[truthOf(k)[0]]);
+    const cells = [0, 1, 2].map(() => element("span", "", line));
+    const share = element("span", "rpn-loss-share", line);
+    return { line, cells, bars: [0, 1].map(() => element("i", "", share)), shown: [] };
+  }
+
   function show(k = model.get("selected")) {
-    column.querySelector('[aria-selected="true"]')?.removeAttribute("aria-selected");
-    const chosen = k !== null && k < sampled ? column.children[order.indexOf(k)] : null;
+    chosen?.removeAttribute("aria-selected");
+    chosen = k !== null && k < sampled ? lines[k].line : null;
     chosen?.setAttribute("aria-selected", "true");
     if (chosen) keepInSight(chosen);
     who.textContent = k === null ? "Click an anchor, in the picture or in the column." : k < total ? describe(k) : `The ${canvas.captions[k]}, drawn by hand: what the anchors should find.`;
@@ -149,12 +172,17 @@ function render({ model, el }) {
 
   const centerOf = (k) => [0, 1].map((i) => (boxes[4 * k + i] + boxes[4 * k + 2 + i]) / 2);
 
-  /* Negatives are too many for outlines, so a click beside all boxes picks the nearest dot. */
+  /* A click on an object means the smallest positive there. Negatives are too many for outlines: beside all boxes a
+     click picks the nearest dot. */
   function onClick(x, y, index) {
-    if (index !== null) return;
+    if (index !== null && index < total) return;
     const distance = (k) => Math.hypot(centerOf(k)[0] - x, centerOf(k)[1] - y);
+    const holds = (k) => boxes[4 * k] <= x && x <= boxes[4 * k + 2] && boxes[4 * k + 1] <= y && y <= boxes[4 * k + 3];
+    const area = (k) => (boxes[4 * k + 2] - boxes[4 * k]) * (boxes[4 * k + 3] - boxes[4 * k + 1]);
     const near = order.filter((k) => distance(k) <= NEAR).sort((a, b) => distance(a) - distance(b));
-    if (near.length) canvas.select(near[0]);
+    const there = order.filter((k) => truthOf(k)[0] === 1 && holds(k)).sort((a, b) => area(a) - area(b));
+    const found = index === null ? near : there;
+    if (found.length) canvas.select(found[0]);
   }
 
   function drawUnder(context, view) {
