@@ -33,7 +33,8 @@ function render({ model, el }) {
   const canvas = createCanvas({ model, el: left, onBoxesChanged: boxesMoved, drawOver });
   const numbers = element("div", "anchors-numbers", side);
   const table = element("table", "anchors-table", side);
-  const row = element("div", "box-canvas-row anchors-sliders", side);
+  const row = element("div", "box-canvas-row", side);
+  Object.assign(row.style, { display: "grid", gridTemplateColumns: "auto auto", justifyContent: "start" });
   const sliders = NAMES.map((name, i) => canvas.addSlider({
     label: name, parent: row, step: 0.01, value: 0,
     min: i < 2 ? -SHIFT_REACH : -SCALE_REACH, max: i < 2 ? SHIFT_REACH : SCALE_REACH,
@@ -41,7 +42,7 @@ function render({ model, el }) {
     onInput: (value) => dragDelta(i, value),
   }));
   const scale = canvas.addSlider({
-    label: "Scale both", parent: element("div", "box-canvas-row anchors-sliders", side),
+    label: "Scale both", parent: element("div", "box-canvas-row", side),
     min: 0.2, max: 2, step: 0.05, value: 1, format: (factor) => `× ${factor.toFixed(2)}`, onInput: scaleBoth,
   });
 

@@ -6,7 +6,7 @@ import { addChart, columns, element, iou, onTraits, tell } from "./anchors_commo
 const ANCHOR = { color: "#56B4E9", dash: [7, 4], width: 2 };
 const OTHER = { color: "#009E73", dash: [], width: 1 };
 const FOLLOWED = { color: "#D55E00", dash: [], width: 3 };
-const PLACE = { left: 40, right: 14, top: 10, bottom: 36 };
+const PLACE = { left: 40, right: 24, top: 10, bottom: 36 };
 
 function render({ model, el }) {
   const steps = model.get("steps");
@@ -92,7 +92,7 @@ function render({ model, el }) {
   }
 
   const forget = onTraits(model, ["snapshot", "anchor", "everyone"], update);
-  update();
+  requestAnimationFrame(update); // on the page by then, where the chart finds its colour
   return () => { forget(); canvas.destroy(); };
 }
 

@@ -17,16 +17,7 @@ THREE_DECIMALS = 6e-4
 LAB_IN_NO_HURRY = re.compile(r"did not appear within|ms to activate")
 """What Lab says of itself on a machine that is busy."""
 
-CELLS = (
-    "map",
-    "centre-size",
-    "spoon-code",
-    "encode-code",
-    "deltas-explorer",
-    "spread-rpn",
-    "pull-code",
-    "pull-explorer",
-)
+CELLS = ("map", "centre-size", "follow-code", "spoon", "deltas-explorer", "pull-code", "pull-explorer")
 """The cells that make the explorers and what they need; that the rest runs is for nbval to say."""
 
 PIXELS = """root => [...root.querySelectorAll("canvas")].map(canvas => canvas.toDataURL())"""
@@ -200,6 +191,7 @@ def test_another_anchor_is_followed_by_slider_and_by_click(lesson):
     found = explorer(lesson, "pull-explorer")
     pixels = found.evaluate(PIXELS)
     slider(found, "Anchor").focus()
+    lesson.page.keyboard.press("Home")
     lesson.page.keyboard.press("ArrowRight")
     lesson.wait_until("pull.anchor == 1")
     lesson.settle()

@@ -105,8 +105,10 @@ def test_the_iou_of_pulls_is_that_of_each_box_with_its_own_object(found):
         assert moment.tolist() == pytest.approx(each)
 
 
-def test_the_pull_explorer_follows_snapshot_and_anchor(scene, found):
+def test_the_pull_explorer_starts_with_the_anchor_that_gains_most_and_follows_snapshot_and_anchor(scene, found):
     explorer = PullExplorer(scene[0], scene[1]["boxes"], found)
+    gains = (found.iou[-1] - found.iou[0]).tolist()
+    assert gains[explorer.anchor] == max(gains)
     explorer.snapshot, explorer.anchor = 1, 2
     torch.testing.assert_close(explorer.moved, found.boxes[1])
     assert explorer.iou == pytest.approx(found.iou[1, 2].item())
