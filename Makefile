@@ -17,7 +17,7 @@ NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PORT_OPTIONS = $(if $(PORT),--ServerApp.port=$(PORT) --ServerApp.port_retries=0)
 BROWSER_OPTION = $(if $(filter no,$(BROWSER)),--no-browser)
 
-.PHONY: help lab test bench notebooks data constraints clean
+.PHONY: help lab test bench notebooks data release grade constraints clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,12 @@ notebooks: $(VENV)/.lessons  ## run every lesson and keep what it shows; LESSON=
 data: $(VENV)/.lessons  ## train the shipped detector and its bugs again, from nothing (half an hour); files go to data/
 	$(PY) -m frcnn_edu.trained
 	$(PY) -m frcnn_edu.bug_zoo --out data/bug_zoo.json
+
+release: $(VENV)/.teach  ## for teachers: make the student versions of the assignments; ASSIGNMENT=a5_project picks one
+	$(PY) notebooks/assignments/course.py release $(ASSIGNMENT)
+
+grade: $(VENV)/.teach  ## for teachers: grade what was handed in, write feedback and grades.csv
+	$(PY) notebooks/assignments/course.py grade $(ASSIGNMENT)
 
 constraints:  ## resolve every extra anew and write constraints.txt; run it with the oldest Python that is to work
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer found; name one: make $@ PYTHON=/path/to/python3.11"; exit 1; }
@@ -77,7 +83,7 @@ $(VENV)/.made:
 		|| { echo "$(VENV) was made with a Python older than 3.11. Remove it (make clean) and call again"; exit 1; }
 	@echo "$(CURDIR)" > $@
 
-$(VENV)/.lessons $(VENV)/.test: $(VENV)/.made pyproject.toml constraints.txt
+$(VENV)/.lessons $(VENV)/.test $(VENV)/.teach: $(VENV)/.made pyproject.toml constraints.txt
 	@echo "Installing the course into $(VENV). The first time this takes minutes (torch alone is gigabytes on Linux)."
 	$(PY) $(PIP) install --constraint constraints.txt --editable '.[$(patsubst .%,%,$(@F))]'
 	@mkdir -p $(LAB_SETTINGS) && echo '$(NO_NEWS)' > $(LAB_SETTINGS)/overrides.json

@@ -111,7 +111,7 @@ def test_pins_admit_the_oldest_python():
     [
         ("core", []),
         ("frcnn_edu", ["lessons"]),
-        ("notebooks", ["lessons"]),
+        ("notebooks", ["lessons", "teach"]),
         ("benchmarks", ["lessons"]),
         ("tests", ["test"]),
     ],
