@@ -185,7 +185,8 @@ class LabelExplorer(BoxCanvas):
         captions: Sequence[str] | None = None,
         **options: object,
     ) -> None:
-        super().__init__(image, **{"palette": LABEL_STATES, "hidden_states": list(range(BY_IOU, len(LABEL_STATES)))} | options)
+        defaults = {"palette": LABEL_STATES, "hidden_states": [BY_IOU, BY_RULE, UNSURE, BACKGROUND, DROPPED]}
+        super().__init__(image, **defaults | options)
         objects = torch.as_tensor(boxes, dtype=torch.float32).reshape(-1, 4)  # (G, 4)
         map_size = cells(self.image.shape[:2], stride)
         anchors = grid_anchors(base_anchors(sizes, ratios), map_size, stride)  # (A, 4)

@@ -172,6 +172,17 @@ def test_settings_and_boxes_from_python_reach_the_screen(lesson):
     assert control(found, "Positive from").get_attribute("aria-valuetext") == "0.70"
 
 
+def test_pointing_at_a_square_tells_the_iou_of_its_anchor(lesson):
+    found = explorer(lesson, "lab")
+    number = lesson.evaluate("int(lab.matches.iou.argmax())")
+    iou, (row, in_row) = lesson.evaluate("float(lab.matches.iou.max())"), divmod(number, 38 * 9)
+    column, (ratio, size) = in_row // 9, divmod(in_row % 9, 3)
+    x, y = (16 * cell - 8 + 16 * (square + 0.5) / 3 for cell, square in ((column, size), (row, ratio)))
+    lesson.page.mouse.move(*place(found, x / 600, y / 400))
+    lesson.settle()
+    assert f"IoU {iou:.3f}" in found.locator(".box-canvas-readout").inner_text()
+
+
 def test_two_boxes_dragged_show_the_iou_of_the_package(lesson):
     found = explorer(lesson, "pair")
     lesson.execute("pair.boxes = [[173, 17, 408, 307], [230, 60, 400, 300]]")
