@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -104,7 +105,8 @@ class Pupil:
     def _end(self) -> None:
         self.process.kill()
         self.process.wait()
-        self.process.stdin.close()
+        with suppress(BrokenPipeError):  # what it has not read is lost with it
+            self.process.stdin.close()
         self.process.stdout.close()
 
     def _restart(self) -> None:
