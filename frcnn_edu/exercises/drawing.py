@@ -351,7 +351,7 @@ def _why_always_the_same(draws: Sequence[Tensor], rank: Tensor, number: int, nam
     if rank.tolist() == list(range(number - len(rank), number)):
         return f"Nothing is random: it always draws the last {len(rank)} {name}s. Shuffle them before cutting."
     return (
-        f"It draws the same {name}s every time it is called. Is a seed set inside of it? "
+        f"It draws the same {name}s every time it is called: nothing in it is random, or a seed is set inside of it. "
         "Draws should differ from call to call."
     )
 

@@ -67,6 +67,8 @@ class Exercise:
     """draw(expected, got) -> the two side by side, where both are rows of equal length."""
     explain: Callable[[tuple, Tensor, Tensor], str] | None = None
     """explain(case, expected, got), of whatever shapes -> a sentence, or nothing; asked before the shapes are."""
+    explain_all: Callable[[Sequence[Tensor]], str] | None = None
+    """explain_all(got), case by case -> a sentence, or nothing; asked where no known slip explains the answers."""
     draw_case: Callable[[tuple, Tensor, Tensor], "Figure"] | None = None
     """draw_case(case, expected, got), of whatever shapes -> a picture; instead of `draw`."""
     case_names: tuple[str, ...] = ()
@@ -220,11 +222,14 @@ def _compare(exercise: Exercise, got: Sequence[Tensor]) -> None:
         return
     numbers = range(1, MOST_SLIPS + 1) if exercise is find(exercise.name) else ()
     for number in numbers:
-        for sentences, answers in _known_slips(exercise.name, number):
-            if all(equal(known, answer, exercise.tolerance) for known, answer in zip(answers, got, strict=False)):
+        for choice, sentences, known in _known_slips(exercise.name, number):
+            if equal(known, got[0], exercise.tolerance) and _explains(exercise, choice, got):
                 raise Problem(" And: ".join(sentences))
-        if not (exercise.whole or exercise.one_number or any(answer.any() for answer in got)):
-            raise Problem("It returns nothing but zeros. Is what it computes ever put into them?")
+        if not exercise.whole:
+            _refuse_one_number_everywhere(got)
+    sentence = exercise.explain_all(got) if exercise.explain_all and exercise is find(exercise.name) else ""
+    if sentence:
+        raise Problem(sentence)
     first = wrong[0]
     right, answer = expected[first], got[first]
     sentence = exercise.explain(exercise.cases[first], right, answer) if exercise.explain else ""
@@ -236,14 +241,27 @@ def _compare(exercise: Exercise, got: Sequence[Tensor]) -> None:
 
 
 @cache
-def _known_slips(name: str, number: int) -> list[tuple[list[str], list[Tensor]]]:
-    """The ways through the recipe of an exercise with `number` slips: their sentences, and the answers they give."""
+def _known_slips(name: str, number: int) -> list[tuple[dict[str, str], list[str], Tensor]]:
+    """Ways through the recipe with `number` slips: the choice, its sentences, and what it makes of the first case."""
     exercise = find(name)
     return [
-        (sentences, [exercise.recipe(*case, **choice).double() for case in exercise.cases])
+        (choice, sentences, exercise.recipe(*exercise.cases[0], **choice).double())
         for choice, sentences in exercise.slips()
         if len(sentences) == number
     ]
+
+
+def _explains(exercise: Exercise, choice: dict[str, str], got: Sequence[Tensor]) -> bool:
+    """Whether a way through the recipe gives these answers, case by case."""
+    pairs = zip(exercise.cases, got, strict=False)
+    return all(equal(exercise.recipe(*case, **choice).double(), answer, exercise.tolerance) for case, answer in pairs)
+
+
+def _refuse_one_number_everywhere(got: Sequence[Tensor]) -> None:
+    """Raise Problem where all answers consist of one number, which slips may give, too, but not for their reasons."""
+    numbers = torch.cat([answer.flatten() for answer in got])
+    if len(numbers) > len(got) and (numbers == numbers[0]).all():
+        raise Problem(f"It returns {numbers[0]:g} everywhere. Is what it computes ever put into the result?")
 
 
 def _row_hint(exercise: Exercise, got: Sequence[Tensor]) -> str:

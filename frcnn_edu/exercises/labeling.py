@@ -463,16 +463,17 @@ def explain_labels(case: tuple, right: Tensor, answer: Tensor) -> str:
         odd = answer[~torch.isin(answer, torch.tensor([1.0, 0.0, -1.0], dtype=answer.dtype))][0]
         return f"It labels an anchor {odd:g}; there are 1 positive, 0 negative and -1 ignored."
     row = int((right != answer).nonzero()[0])
-    high, low = (*case[1:], *(HIGH, LOW)[len(case) - 1 :])
-    return f"{_facts(case[0], row, high, low)} Label {right[row]:g} is due, but it is {answer[row]:g}."
+    return f"{_facts(*case, row=row)} Label {right[row]:g} is due, but it is {answer[row]:g}."
 
 
-def _facts(iou: Tensor, row: int, high: float, low: float) -> str:
+def _facts(iou: Tensor, high: float | None = None, low: float | None = None, *, row: int) -> str:
     """What decides the label of one anchor."""
     if iou.shape[1] == 0:
         return f"There is no ground truth, so anchor {row} overlaps nothing."
     values = ", ".join(f"{value:.2g}" for value in iou[row].tolist())
-    start = f"Anchor {row} has IoU ({values}), and the thresholds are {high:g} and {low:g}: "
+    default = "the defaults, " if high is None else ""
+    high, low = (HIGH, LOW) if high is None else (high, low)
+    start = f"Anchor {row} has IoU ({values}), and the thresholds are {default}{high:g} and {low:g}: "
     highest, best = iou[row].max(), iou.amax(dim=0)
     if highest >= high:
         return start + "that reaches `high`."

@@ -4,6 +4,7 @@ Both recipes are written for the slips, not for beauty; `frcnn_edu.losses` is th
 """
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,7 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from frcnn_edu.losses import smooth_l1
 
-from .answers import as_numbers
+from .answers import as_numbers, kind_of
 from .exercise import Exercise, Step
 from .running import Problem
 
@@ -36,6 +37,7 @@ INSIDE = Step(
         "0": "It is 0 near 0: where |x| < β it is x²/(2β).",
     },
 )
+NO_STRAIGHT_PIECE = "There is no straight piece: from |x| = β on it is |x| - β/2, so that outliers do not rule."
 OUTSIDE = Step(
     "outside",
     "|x| - β/2",
@@ -45,7 +47,7 @@ OUTSIDE = Step(
         "|x| - 1/2": "The straight piece is |x| - 0.5, which is right for β = 1 only: |x| - β/2.",
         "|x|": "The straight piece is |x|; |x| - β/2 is due, so that both pieces meet at |x| = β.",
         "|x| + β/2": "β/2 is added to the straight piece; it is to be subtracted: |x| - β/2.",
-        "x² / (2β)": "There is no straight piece: from |x| = β on it is |x| - β/2, so that outliers do not rule.",
+        **dict.fromkeys(("x² / (2β)", "x² / 2", "x²"), NO_STRAIGHT_PIECE),
         "β": "The straight piece is missing: where |x| is β or more the loss stays at one height; |x| - β/2 is due.",
     },
 )
@@ -126,6 +128,8 @@ def _outside(x: Tensor, beta: float, way: str) -> Tensor:
         "|x|": x.abs(),
         "|x| + β/2": x.abs() + beta / 2,
         "x² / (2β)": x**2 / (2 * beta),
+        "x² / 2": x**2 / 2,
+        "x²": x**2,
         "β": torch.full_like(x, beta / 2),
     }[way]
 
@@ -140,11 +144,13 @@ def explain_smooth_l1(case: tuple, right: Tensor, answer: Tensor) -> str:
     if answer.shape != right.shape:
         return f"It returns shape {tuple(answer.shape)} where {tuple(right.shape)}, the shape of x, is due."
     x, beta = case[0].double(), case[1] if len(case) > 1 else BETA
+    default = "" if len(case) > 1 else ", the default,"
     off = (right - answer).abs() > TOLERANCE
     place = tuple(off.nonzero()[0].tolist())
     where = "above" if x[place].abs() >= beta else "below"
     return (
-        f"For x = {x[place]:.4g} and beta = {beta:.4g} it should be {right[place]:.4g}, but is {answer[place]:.4g}: "
+        f"For x = {x[place]:.4g} and beta = {beta:.4g}{default} "
+        f"it should be {right[place]:.4g}, but is {answer[place]:.4g}: "
         f"|x| is {where} beta, so {'|x| - β/2' if where == 'above' else 'x²/(2β)'} is due."
     )
 
@@ -273,7 +279,7 @@ REG_BETA = Step(
         "Huber": "The regression is Huber's loss, 1/9 of smooth L1: divide it by beta.",
     },
 )
-LAMBDA = Step(
+BALANCE = Step(
     "balance",
     "1",
     {
@@ -296,6 +302,12 @@ TARGETS = Step(
         "none": "The targets are not used: the error of the regression is deltas - target_deltas.",
         "sum": "Deltas and targets are added; the error of the regression is their difference.",
     },
+)
+
+
+STEPS_OF_HALVES = (
+    frozenset(step.name for step in (ENTROPY, SAMPLED, CLS_COUNT)),
+    frozenset(step.name for step in (REGRESSED, REG_COUNT, REG_BETA, BALANCE, TARGETS)),
 )
 
 
@@ -368,8 +380,8 @@ def _distance(errors: Tensor, way: str) -> Tensor:
 def read_pair(answer: object) -> Tensor:
     """The two losses as numbers, (2,), however they are wrapped; raises Problem where there are not two."""
     due = "two are due, `return classification, regression`"
-    if isinstance(answer, dict):
-        raise Problem(f"It returns a dict; {due}.")
+    if isinstance(answer, dict) or hasattr(answer, "__dataclass_fields__"):
+        raise Problem(f"It returns a {type(answer).__name__}; {due}.")
     if isinstance(answer, Tensor) and answer.ndim > 0:
         answer = list(answer)
     if not isinstance(answer, list | tuple):
@@ -398,9 +410,30 @@ def _one_loss(part: object, name: str) -> Tensor:
         if "NaN" not in str(problem):
             raise
         raise Problem(f"The {name} it returns is NaN or infinite. {LOSS_NAMES[name]}") from None
+    if kind_of(part) in ("float16", "bfloat16"):
+        raise Problem(f"The {name} is computed in {kind_of(part)}, which knows three digits at most: use float32.")
     if number.numel() != 1:
         raise Problem(f"The {name} it returns has shape {tuple(number.shape)}; one number is due: sum, then divide.")
     return number.reshape(())
+
+
+def explain_halves(got: Sequence[Tensor]) -> str:
+    """What is wrong with each loss by itself, where known slips of its own explain it in every case."""
+    return " And: ".join(filter(None, (_explain_half(got, half, names) for half, names in enumerate(STEPS_OF_HALVES))))
+
+
+def _explain_half(got: Sequence[Tensor], half: int, names: frozenset[str]) -> str:
+    cases = RPN_LOSS.cases[: len(got)]
+    ways = [(RPN_LOSS.right, [])] + [
+        (choice, sentences)
+        for choice, sentences in RPN_LOSS.slips()
+        if all(way == RPN_LOSS.right[name] for name, way in choice.items() if name not in names)
+    ]
+    for choice, sentences in ways:
+        losses = (rpn_loss_recipe(*case, **choice)[half] for case in cases)  # computed as far as they agree
+        if all(abs(loss - answer[half]) <= TOLERANCE for loss, answer in zip(losses, got, strict=True)):
+            return " And: ".join(sentences)
+    return ""
 
 
 def inspect_rpn_loss(right: Tensor, answer: Tensor) -> str:
@@ -454,9 +487,10 @@ RPN_LOSS = Exercise(
         _anchors([0, 0, -1, 0, -1, 0, -1], 4),
     ),
     recipe=rpn_loss_recipe,
-    steps=(ENTROPY, SAMPLED, CLS_COUNT, REGRESSED, REG_COUNT, REG_BETA, LAMBDA, TERMS, TARGETS),
+    steps=(ENTROPY, SAMPLED, CLS_COUNT, REGRESSED, REG_COUNT, REG_BETA, BALANCE, TERMS, TARGETS),
     row_hints=no_row_hints,
     inspect=inspect_rpn_loss,
+    explain_all=explain_halves,
     draw_case=draw_terms,
     case_names=("", "", "", "labels of which none is positive: the regression is 0 then"),
     tolerance=TOLERANCE,

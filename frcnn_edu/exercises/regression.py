@@ -12,7 +12,7 @@ from torch import Tensor
 from frcnn_edu.boxes import decode_boxes
 
 from .answers import as_numbers
-from .exercise import TOLERANCE, Exercise, Step
+from .exercise import TOLERANCE, Exercise, Step, same_rows_in_another_order
 from .pictures import draw_beside
 from .running import Problem
 
@@ -198,6 +198,8 @@ def _name_columns(names: tuple[str, ...], tolerance: float) -> Callable[[Tensor,
     """What tells which of the four columns are wrong, where some are right."""
 
     def inspect(right: Tensor, answer: Tensor) -> str:
+        if same_rows_in_another_order(right, answer):
+            return "The rows are right, but in another order: row i of the result belongs to row i of the arguments."
         off = (right - answer).abs() > tolerance  # (N, 4)
         bad = off.any(dim=0).tolist()
         if all(bad):

@@ -198,7 +198,7 @@ WRONG_IOU = {
     "squeezed": (iou_squeezed, "is due"),
     "nothing": (lambda boxes1, boxes2: None, "returns None"),
     "a number": (lambda boxes1, boxes2: 0.5, "a single number"),
-    "zeros": (lambda boxes1, boxes2: torch.zeros(len(boxes1), len(boxes2)), "nothing but zeros"),
+    "zeros": (lambda boxes1, boxes2: torch.zeros(len(boxes1), len(boxes2)), "It returns 0 everywhere"),
 }
 
 # label_anchors: right answers
@@ -592,7 +592,7 @@ WRONG_SAMPLE = {
         "always draws the first 4 negatives",
     ),
     "shuffled after the cut": (sample(draw=lambda i, k: shuffled(i[:k])), "shuffle all, then cut"),
-    "seeded": (sample(draw=draw_with_seed), "Is a seed set inside"),
+    "seeded": (sample(draw=draw_with_seed), "a seed is set inside"),
     "runs": (sample(draw=draw_run), "side by side"),
     "all but the last": (sample(draw=draw_but_the_last), "The last one is missing"),
     "always the first": (sample(draw=draw_with_the_first), "In each of 60 draws"),

@@ -129,6 +129,7 @@ WRONG_SMOOTH = {
     "nothing subtracted": (smooth(outside=lambda x, b: x.abs()), "The straight piece is |x|;"),
     "added": (smooth(outside=lambda x, b: x.abs() + b / 2), "added to the straight piece"),
     "squared everywhere": (smooth(outside=lambda x, b: x**2 / (2 * b)), "no straight piece"),
+    "squares": (lambda x, beta=1 / 9: x**2, "There is no straight piece"),
     "pieces exchanged": (smooth(small=lambda x, b: x.abs() > b), "The pieces are exchanged"),
     "border at 1": (smooth(small=lambda x, b: x.abs() < 1), "border between the pieces is at 1,"),
     "border at 1/beta": (smooth(small=lambda x, b: x.abs() < 1 / b), "border between the pieces is at 1/β"),
@@ -146,7 +147,7 @@ WRONG_SMOOTH = {
     "flattened": (smooth_flattened, "the shape of x"),
     "if on a tensor": (smooth_of_a_scalar, "RuntimeError in the line `if abs(x) < beta:`"),
     "if on any": (smooth_of_any, "no straight piece"),
-    "off by a bit": (smooth_off_by_a_bit, "For x = 0.05 and beta = 0.1111 it should be 0.01125"),
+    "off by a bit": (smooth_off_by_a_bit, "For x = 0.05 and beta = 0.1111, the default, it should be 0.01125"),
     "in place": (smooth_in_place, "`x` in place"),
     "integers": (smooth_integers, "whole numbers"),
     "half precision": (lambda x, beta=1 / 9: smooth_by_where(x, beta).half(), "float16"),
@@ -275,6 +276,12 @@ def rpn_mean(logits, deltas, labels, target_deltas):
     )
 
 
+def rpn_with_defaults(logits, deltas, labels, target_deltas):
+    positive = labels == 1
+    classification = F.binary_cross_entropy_with_logits(logits, positive.float())
+    return classification, F.smooth_l1_loss(deltas[positive], target_deltas[positive])
+
+
 def rpn_in_place(logits, deltas, labels, target_deltas):
     answer = rpn_with_masks(logits, deltas, labels, target_deltas)
     labels[labels < 0] = 0
@@ -362,6 +369,18 @@ WRONG_RPN = {
     "off by a bit": (
         rpn(loss=lambda d, t: 1.5 * distance(d, t)),
         "The classification is right. The regression should be",
+    ),
+    "three slips": (rpn_with_defaults, "count as background; they were not sampled"),
+    "three slips, the second half": (rpn_with_defaults, "a mean over the positives' four numbers"),
+    "three slips, the third": (rpn_with_defaults, "PyTorch's default"),
+    "a known and an unknown slip": (
+        rpn(cls_count=len, loss=lambda d, t: 1.5 * distance(d, t)),
+        "The classification is divided by the number of all anchors",
+    ),
+    "the package's dataclass": (losses.rpn_loss, "returns a RPNLoss"),
+    "half precision": (
+        lambda *arguments: [loss.half() for loss in rpn_with_masks(*arguments)],
+        "computed in float16",
     ),
     "integer labels": (rpn_integer_labels, "It stops with RuntimeError"),
     "in place": (rpn_in_place, "`labels` in place"),
