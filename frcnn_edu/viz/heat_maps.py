@@ -20,12 +20,14 @@ def draw_heat_map(
     limits: tuple[float, float] | None = None,
     label: str | None = None,
     alpha: float = 0.65,
+    offset: float = 0.5,
     ax: Axes | None = None,
     title: str | None = None,
 ) -> Axes:
     """Lay `heat`, (h, w), over an image, (3, H, W) in [0, 1], with a colour bar called `label`.
 
-    A cell covers `stride` pixels; without one the map is stretched over the image. `limits` are the values of the
+    A cell covers `stride` pixels; without one the map is stretched over the image. `offset` says where the point that a
+    cell speaks for lies, as in `grid_anchors`: at 0.5 cell (0, 0) begins in the corner, at 0 it is centred there. `limits` are the values of the
     darkest and the brightest colour, the map's own extremes by default. NaN is left clear.
     Raises TypeError or ValueError where `image` is none, `heat` is no map, or a number cannot be meant.
     """
@@ -39,13 +41,13 @@ def draw_heat_map(
     ax = show_image(image, ax, title)
     height, width = image.shape[-2:]
     rows, columns = heat.shape
-    right, bottom = (width, height) if stride is None else (columns * stride, rows * stride)
+    cell_width, cell_height = (width / columns, height / rows) if stride is None else (stride, stride)
+    left, top = (offset - 0.5) * cell_width, (offset - 0.5) * cell_height
+    extent = (left, left + columns * cell_width, top + rows * cell_height, top)
     low, high = limits or (None, None)
     values = heat.detach().cpu().float().numpy()  # (h, w)
     colors = mpl.colormaps[COLORS]
-    overlay = ax.imshow(
-        values, colors, alpha=alpha, vmin=low, vmax=high, extent=(0, right, bottom, 0), interpolation="nearest"
-    )
+    overlay = ax.imshow(values, colors, alpha=alpha, vmin=low, vmax=high, extent=extent, interpolation="nearest")
     ax.set(xlim=(0, width), ylim=(height, 0))
     ax.figure.colorbar(overlay, ax=ax, label=label, shrink=0.8, pad=0.02)
     return ax

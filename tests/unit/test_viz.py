@@ -290,6 +290,11 @@ def test_no_anchors_show_the_image_and_the_ground_truth():
 # Heat maps
 
 
+def test_a_heat_map_lies_where_its_cells_stand():
+    ax = viz.draw_heat_map(IMAGE, torch.rand(8, 13), stride=16, offset=0)
+    assert list(ax.images[1].get_extent()) == [-8, 13 * 16 - 8, 8 * 16 - 8, -8]
+
+
 def test_a_heat_map_lies_over_its_image_cell_by_cell():
     heat = torch.arange(6.0).reshape(2, 3)
     ax = viz.draw_heat_map(IMAGE, heat, label="score")
