@@ -53,6 +53,12 @@ def test_all_together_they_stay_small():
     }
 
 
+def test_the_readme_tells_what_the_report_says():
+    readme = (data_path(".") / "README.md").read_text(encoding="utf-8")
+    row = " | ".join(f"{precision:.3f}" for precision in trained_report()["map"].values())
+    assert f"| mAP@0.5 on 200 unseen scenes | {row} |" in readme
+
+
 def test_a_step_that_was_not_kept_is_named():
     with pytest.raises(ValueError, match=r"kept at the steps 0, .*, not at 7"):
         load_trained(7)
