@@ -148,14 +148,26 @@ class PoolingExplorer(RegionCanvas):
         """The cells of the channel that hold the maximum of some bin of RoIPool: (W, 2) int64, row and column."""
         return self.gradient("pool", [self.channel]).nonzero()
 
+    @property
+    def points(self) -> Tensor:
+        """Where RoIAlign reads: (P * S * P * S, 2), x and y in pixels, row by row."""
+        count = self.bins * self.samples
+        sides = self.roi[2:] - self.roi[:2]  # (2,)
+        step = (sides if self.aligned else sides.clamp(min=self.stride)) / count  # (2,)
+        y, x = ((torch.arange(count) + 0.5) * step[axis] + self.roi[axis] for axis in (1, 0))
+        return torch.cartesian_prod(y, x).flip(1)
+
     def draw(self, axes: "Axes") -> None:
-        """The channel over the image, the cells that RoIPool reads, and a dot on those that win."""
+        """The channel over the image, and what the operator on the picture reads: cells that win, or points."""
         _, rows, columns = self.map_size
         extent = (0, columns * self.stride, rows * self.stride, 0)
         axes.imshow(self.features[self.channel], "cividis", alpha=self.opacity, extent=extent, interpolation="nearest")
-        outline(axes, self.read, "--", SKY_BLUE)
-        rows, columns = (self.winners.T + 0.5) * self.stride
-        axes.scatter(columns, rows, s=14, color=ORANGE, edgecolors="black", linewidths=0.8)
+        if self.operator == "pool":
+            outline(axes, self.read, "--", SKY_BLUE)
+            places = (self.winners.flip(1) + 0.5) * self.stride  # (W, 2) x, y
+        else:
+            places = self.points
+        axes.scatter(*places.T, s=10, color=ORANGE, edgecolors="black", linewidths=0.6)
 
     def figure(self) -> "Figure":
         """The canvas, and both grids below it."""

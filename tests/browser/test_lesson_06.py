@@ -3,6 +3,7 @@
 import json
 import re
 import statistics
+import time
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,14 @@ LESSON = Path(__file__).parents[2] / "notebooks" / "06_roi_pooling.ipynb"
 IMAGE_SIDE = 256
 PAD = 7  # CSS pixels round the picture, as in box_canvas.js
 UPDATES = 20
+PATIENCE = 20  # seconds
 HAND_MS = 16
 KERNEL_MS = 60
 SLOW_MACHINE = 4  # where the kernel is busy or the machine is, an update may take this many empty round trips
 
 MINUS = "\u2212"  # as a typesetter writes it
 
-LAB_IN_NO_HURRY = re.compile(r"did not appear within|ms to activate")
+LAB_IN_NO_HURRY = re.compile(r"did not appear within|(ms|too long) to activate")
 """What Lab says of itself on a machine that is busy."""
 
 TIME_ANSWERS = """root => {
@@ -97,10 +99,25 @@ def shown(found, number):
     return [one for value in values for one in (value if isinstance(value, list) else [value])]
 
 
-def assert_grids_agree(lesson, found, name="pooling"):
-    for number, operator in enumerate(("pool", "align")):
-        expected = lesson.evaluate(f"{name}.grids['{operator}'].flatten().tolist()")
-        assert shown(found, number) == pytest.approx(expected, abs=1e-4)
+def assert_agree(lesson, found, grids):
+    """The browser's two grids are what `grids` is in the kernel, once both have heard of the same region."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        expected = [lesson.evaluate(f"{grids}['{operator}'].flatten().tolist()") for operator in ("pool", "align")]
+        got = [shown(found, number) for number in (0, 1)]
+        if got == [pytest.approx(values, abs=1e-4) for values in expected]:
+            return
+        assert time.monotonic() < end, f"{got} is not {expected}"
+        time.sleep(0.2)
+
+
+def select_by_keyboard(lesson, found, name):
+    """Walk to the region with Tab, wherever the focus was."""
+    lesson.execute(f"{name}.selected = None")
+    lesson.settle()
+    found.locator(".box-canvas-stage").focus()
+    lesson.page.keyboard.press("Tab")
+    lesson.wait_until(f"{name}.selected == 0")
 
 
 def test_a_region_dragged_by_mouse_is_pooled_as_the_package_pools_it(lesson):
@@ -109,8 +126,8 @@ def test_a_region_dragged_by_mouse_is_pooled_as_the_package_pools_it(lesson):
     x, y = middle(lesson, "pooling")
     drag(lesson, found, (x, y), (x - 37, y + 21))
     lesson.wait_until(f"abs((pooling.boxes[0, 0] + pooling.boxes[0, 2]) / 2 - {x - 37}) < 1")
+    assert_agree(lesson, found, "pooling.grids")
     assert shown(found, 0) != before
-    assert_grids_agree(lesson, found)
     moved = [f"{value:+.1f}".replace("-", MINUS) for value in lesson.evaluate("pooling.edges_moved.tolist()")]
     text = found.locator(".anchors-numbers").inner_text()
     assert [one for one in moved if one not in text] == []
@@ -119,20 +136,18 @@ def test_a_region_dragged_by_mouse_is_pooled_as_the_package_pools_it(lesson):
 def test_a_pixel_by_keyboard_changes_align_and_a_cell_of_pixels_pool(lesson):
     lesson.execute("pooling.boxes = torch.tensor([[60.2, 70.3, 121.6, 140.9]])")
     found = explorer(lesson, "pooling")
+    select_by_keyboard(lesson, found, "pooling")
+    assert_agree(lesson, found, "pooling.grids")
     pool, align = shown(found, 0), shown(found, 1)
-    found.locator(".box-canvas-stage").focus()
-    lesson.page.keyboard.press("Tab")
     lesson.page.keyboard.press("ArrowRight")
     lesson.wait_until("abs(pooling.boxes[0, 0] - 61.2) < 0.01")
-    lesson.settle()
     assert shown(found, 0) == pool
     assert shown(found, 1) != align
     for _ in range(15):
         lesson.page.keyboard.press("ArrowRight")
     lesson.wait_until("abs(pooling.boxes[0, 0] - 76.2) < 0.01")
-    lesson.settle()
     assert shown(found, 0) != pool
-    assert_grids_agree(lesson, found)
+    assert_agree(lesson, found, "pooling.grids")
 
 
 @pytest.mark.parametrize("setting", ["bins = 3", "samples = 4", "aligned = True", "channel = 5"])
@@ -140,15 +155,15 @@ def test_a_setting_from_python_is_followed(lesson, setting):
     found = explorer(lesson, "pooling")
     before = shown(found, 0), shown(found, 1)
     lesson.execute(f"pooling.{setting}")
-    lesson.settle()
+    assert_agree(lesson, found, "pooling.grids")
     assert (shown(found, 0), shown(found, 1)) != before
-    assert_grids_agree(lesson, found)
     lesson.execute("pooling.bins, pooling.samples, pooling.aligned, pooling.channel = 7, 2, False, loudest[0]")
 
 
 def test_pointing_at_a_bin_names_its_winner(lesson):
     lesson.execute("pooling.boxes = region[None]; pooling.bins = 1; pooling.operator = 'pool'")
     found = explorer(lesson, "pooling")
+    assert_agree(lesson, found, "pooling.grids")
     lesson.page.mouse.move(*at(found, *middle(lesson, "pooling")))
     lesson.settle()
     row, column = lesson.evaluate("pooling.winners[0].tolist()")
@@ -165,9 +180,7 @@ def test_the_gradient_on_the_screen_is_autograds(lesson, all_channels):
     x, y = middle(lesson, "gradient")
     drag(lesson, found, (x, y), (x + 9, y - 6))
     lesson.wait_until(f"abs((gradient.boxes[0, 0] + gradient.boxes[0, 2]) / 2 - {x + 9}) < 1")
-    for number, operator in enumerate(("pool", "align")):
-        expected = lesson.evaluate(f"gradient.gradients['{operator}'].flatten().tolist()")
-        assert shown(found, number) == pytest.approx(expected, abs=1e-4)
+    assert_agree(lesson, found, "gradient.gradients")
 
 
 def test_the_heads_answer_a_dragged_region_and_a_class_that_is_pressed(lesson):
@@ -175,11 +188,10 @@ def test_the_heads_answer_a_dragged_region_and_a_class_that_is_pressed(lesson):
     x, y = middle(lesson, "ask")
     drag(lesson, found, (x, y), (x - 40, y + 30))
     lesson.wait_until(f"abs((ask.boxes[0, 0] + ask.boxes[0, 2]) / 2 - {x - 40}) < 1")
-    lesson.settle()
-    rows = [row.inner_text().replace(MINUS, "-").split("\t") for row in found.locator(".anchors-table tr").all()[1:]]
-    probabilities, deltas = lesson.evaluate("(ask.probabilities.tolist(), ask.deltas.tolist())")
-    assert [float(row[2]) for row in rows] == pytest.approx(probabilities, abs=6e-4)
-    assert [[float(cell) for cell in row[3:]] for row in rows] == [pytest.approx(line, abs=6e-3) for line in deltas]
+    found.locator(".anchors-numbers", has_text=lesson.evaluate("f'{ask.probabilities.max():.3f}'")).wait_for()
+    rows = [row.inner_text().replace(MINUS, "-").split()[-5:] for row in found.locator(".anchors-table tr").all()[1:]]
+    expected = lesson.evaluate("[[p, *d] for p, d in zip(ask.probabilities.tolist(), ask.deltas.tolist())]")
+    assert [[float(cell) for cell in row] for row in rows] == [pytest.approx(line, abs=6e-3) for line in expected]
     found.get_by_role("button", name="square").press("Enter")
     lesson.wait_until("ask.shown_class == 3")
     assert "the region as square moves it" in found.locator(".anchors-numbers").inner_text()
@@ -206,13 +218,12 @@ def test_what_follows_the_hand_is_drawn_within_a_frame(lesson):
 
 def test_the_heads_answer_a_key_at_once(lesson):
     found = explorer(lesson, "ask")
-    found.locator(".box-canvas-stage").focus()
-    lesson.page.keyboard.press("Tab")
+    select_by_keyboard(lesson, found, "ask")
     lesson.page.evaluate(TIME_ANSWERS, found.element_handle())
     pings = []
     for step in range(UPDATES):
         lesson.page.keyboard.press("ArrowLeft" if step % 2 else "ArrowRight")
-        lesson.page.wait_for_function(f"window.answers.length === {step + 1}", timeout=5000)
+        lesson.page.wait_for_function(f"window.answers.length === {step + 1}", timeout=1000 * PATIENCE)
         pings.append(lesson.page.evaluate(PING))
     median, ping = statistics.median(lesson.page.evaluate("window.answers")), statistics.median(pings)
     print(f"key to answer through the kernel {median:.1f} ms; an empty question to it {ping:.1f} ms")

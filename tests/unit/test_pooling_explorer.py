@@ -62,6 +62,15 @@ def test_the_winners_are_the_cells_that_hold_the_values_of_the_grid():
     assert set(held.tolist()) == set(found.grids["pool"].flatten().tolist())
 
 
+@pytest.mark.parametrize("samples", [1, 3])
+def test_its_points_read_a_slope_as_roi_align_does(samples):
+    """On a map whose values are their own x, in cells, RoIAlign gives every bin the mean x of its points."""
+    slope = torch.arange(8.0).expand(1, 6, 8)
+    found = PoolingExplorer(IMAGE, slope, REGION, bins=3, samples=samples)
+    of_bins = found.points[:, 0].view(3, samples, 3, samples).mean(dim=(1, 3))  # (3, 3)
+    torch.testing.assert_close(found.grids["align"], of_bins / STRIDE)
+
+
 @pytest.mark.parametrize("all_channels", [True, False])
 def test_the_gradients_are_torchvisions(all_channels):
     found = explorer(GradientExplorer, all_channels=all_channels, channel=1).gradients
