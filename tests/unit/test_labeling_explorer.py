@@ -102,6 +102,16 @@ def test_labels_are_those_of_the_model_in_training(drop_crossing):
     torch.testing.assert_close(explorer.matches.labels, trained_on.labels)
 
 
+def test_an_object_in_the_corner_gets_the_best_anchor_that_does_not_cross_the_border():
+    corner = torch.tensor([[0.0, 0.0, 14.0, 12.0]])
+    explorer = lab(corner)
+    x1, y1, _, _ = explorer.anchors[explorer.matches.iou.argmax()].tolist()
+    assert min(x1, y1) < 0, "the best anchor of all would be inside, so this test shows nothing"
+    explorer.drop_crossing = True
+    assert explorer.counts["unserved"] == 0
+    assert explorer.anchor_states.tolist() == labels_by_hand(explorer)
+
+
 def test_counts_add_up_and_follow_the_hand():
     explorer = lab()
     counts = explorer.counts
