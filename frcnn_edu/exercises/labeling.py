@@ -199,18 +199,18 @@ def draw_tables(case: tuple, right: Tensor, answer: Tensor) -> "Figure":
 
     figure = Figure(figsize=(9, 3.2), layout="constrained", dpi=80)
     boxes_axes, left, beside = figure.subplots(1, 3)
-    for boxes, name, color, style in ((case[0], "1", "#0072B2", "-"), (case[1], "2", "#D55E00", "--")):
+    for boxes, color, style, side in ((case[0], "#0072B2", "-", "bottom"), (case[1], "#D55E00", "--", "top")):
         for index, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
             boxes_axes.plot([x1, x2, x2, x1, x1], [y1, y1, y2, y2, y1], color=color, linestyle=style)
-            boxes_axes.text(x1, y1, f"{name}[{index}]", color=color, fontsize=8, va="bottom")
+            boxes_axes.text(x1, y1 if side == "bottom" else y2, index, color=color, weight="bold", va=side)
     boxes_axes.invert_yaxis()
     boxes_axes.set(title="boxes1 and boxes2 (dashed)", aspect="equal")
-    _add_table(left, right, "expected")
-    _add_table(beside, answer if answer.ndim == 2 else None, "yours")
+    _add_table(left, right, right, "expected")
+    _add_table(beside, answer if answer.ndim == 2 else None, right, "yours")
     return figure
 
 
-def _add_table(axes: "Axes", values: Tensor | None, title: str) -> None:
+def _add_table(axes: "Axes", values: Tensor | None, right: Tensor, title: str) -> None:
     axes.set(title=title, xlabel="boxes2", ylabel="boxes1")
     if values is None:
         axes.text(0.5, 0.5, "no table to draw", ha="center", transform=axes.transAxes)
@@ -219,7 +219,9 @@ def _add_table(axes: "Axes", values: Tensor | None, title: str) -> None:
     axes.set(xticks=range(values.shape[1]), yticks=range(values.shape[0]))
     for i, row in enumerate(values.tolist()):
         for j, value in enumerate(row):
-            axes.text(j, i, f"{value:.2f}", ha="center", va="center", color="white" if value > 0.6 else "black")
+            wrong = values.shape == right.shape and abs(value - right[i, j]) > IOU_TOLERANCE
+            text = f"{value:.2f} \N{BALLOT X}" if wrong else f"{value:.2f}"
+            axes.text(j, i, text, ha="center", va="center", color="white" if value > 0.6 else "black")
 
 
 def no_row_hints(*case: object) -> list[tuple[int, str]]:

@@ -218,9 +218,15 @@ def _name_columns(names: tuple[str, ...], tolerance: float) -> Callable[[Tensor,
 
 def draw_where_deltas_lead(case: tuple, right: Tensor, answer: Tensor) -> "Figure":
     """The ground truth, which right deltas make of the anchors, beside what these deltas make of them."""
-    anchors = case[1]
-    fits = answer.shape == right.shape
-    return draw_beside(decode_boxes(right, anchors.double()), decode_boxes(answer, anchors.double()) if fits else None)
+    anchors = case[1].double()
+    led = decode_boxes(answer, anchors) if answer.shape == right.shape else None
+    figure = draw_beside(decode_boxes(right, anchors), led)
+    for axes, title in zip(figure.axes, ("expected: the ground truth", "yours: where your deltas lead"), strict=True):
+        axes.set_title(title)
+        for x1, y1, x2, y2 in anchors.tolist():
+            axes.plot([x1, x2, x2, x1, x1], [y1, y1, y2, y2, y1], color="gray", linestyle="--", linewidth=1)
+        axes.set_xlabel("dashed: the anchors")
+    return figure
 
 
 def no_row_hints(*case: Tensor) -> list[tuple[int, str]]:
