@@ -149,7 +149,7 @@ class PoolingExplorer(RegionCanvas):
         return self.gradient("pool", [self.channel]).nonzero()
 
     @property
-    def points(self) -> Tensor:
+    def sample_points(self) -> Tensor:
         """Where RoIAlign reads: (P * S * P * S, 2), x and y in pixels, row by row."""
         count = self.bins * self.samples
         sides = self.roi[2:] - self.roi[:2]  # (2,)
@@ -166,7 +166,7 @@ class PoolingExplorer(RegionCanvas):
             outline(axes, self.read, "--", SKY_BLUE)
             places = (self.winners.flip(1) + 0.5) * self.stride  # (W, 2) x, y
         else:
-            places = self.points
+            places = self.sample_points
         axes.scatter(*places.T, s=10, color=ORANGE, edgecolors="black", linewidths=0.6)
 
     def figure(self) -> "Figure":

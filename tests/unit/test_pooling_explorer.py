@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from small_detector import small_detector
 from torchvision import ops
 
+from frcnn_edu.widgets.box_canvas import BoxCanvas
 from frcnn_edu.widgets.pooling import GradientExplorer, HeadsExplorer, PoolingExplorer
 
 IMAGE = torch.full((3, 96, 120), 0.5)
@@ -67,7 +68,7 @@ def test_its_points_read_a_slope_as_roi_align_does(samples):
     """On a map whose values are their own x, in cells, RoIAlign gives every bin the mean x of its points."""
     slope = torch.arange(8.0).expand(1, 6, 8)
     found = PoolingExplorer(IMAGE, slope, REGION, bins=3, samples=samples)
-    of_bins = found.points[:, 0].view(3, samples, 3, samples).mean(dim=(1, 3))  # (3, 3)
+    of_bins = found.sample_points[:, 0].view(3, samples, 3, samples).mean(dim=(1, 3))  # (3, 3)
     torch.testing.assert_close(found.grids["align"], of_bins / STRIDE)
 
 
@@ -127,6 +128,11 @@ def test_every_explorer_has_a_plain_picture_for_a_page_without_a_kernel(made):
     data, _ = made._repr_mimebundle_()
     assert len(data["image/jpeg"]) > 1000
     assert repr(made) == repr(made)
+
+
+@pytest.mark.parametrize("kind", [PoolingExplorer, GradientExplorer, HeadsExplorer])
+def test_no_property_hides_a_trait_of_the_canvas(kind):
+    assert set(BoxCanvas.class_trait_names()) <= set(kind.class_trait_names())
 
 
 def test_a_map_that_is_none_or_does_not_fit_the_image_is_refused():
