@@ -99,7 +99,7 @@ class Pupil:
         command = [sys.executable, "-P", str(HERE / "pupil.py"), str(HERE)]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         self.process = subprocess.Popen(command, cwd=self.folder, env=environment, **pipes)
-        self.waiting, self.received = False, b""
+        self.gone, self.waiting, self.received = False, False, b""
         self._ask({"do": "find", "name": "In"}, START_SECONDS)
 
     def _end(self) -> None:
@@ -109,31 +109,35 @@ class Pupil:
             self.process.stdin.close()
         self.process.stdout.close()
 
-    def _restart(self) -> None:
-        self._end()
-        self.restarts += 1
-        if self.restarts > MOST_RESTARTS:
-            return
-        self._start()
-        for source in self.ran:
-            self._ask({"do": "run", "source": source}, self.seconds)
+    def _recover(self) -> None:
+        """Have the process listen again: drop what it is still at, or start it anew without what it ended at."""
+        if self.waiting and not self.gone:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self._reply(STOP_SECONDS)
+            except (Overdue, EOFError):
+                self.gone = True
+        if self.gone:
+            self._end()
+            self.restarts += 1
+            if self.restarts > MOST_RESTARTS:
+                raise Ended("the program has ended too often")
+            self._start()
+            for source in self.ran:
+                self._ask({"do": "run", "source": source}, self.seconds)
 
     def _ask(self, message: dict, seconds: float) -> dict:
-        if self.restarts > MOST_RESTARTS:
-            raise Ended("the program has ended too often")
-        if self.waiting:  # for an answer that came too late
-            self._stop()
+        """The answer to a message. What went wrong is put right before the next one, as `check` counts the seconds."""
+        if self.gone or self.waiting:
+            self._recover()
         try:
             self.process.stdin.write(json.dumps(message).encode() + b"\n")
             self.process.stdin.flush()
             self.waiting = True
             return self._reply(seconds)
         except (BrokenPipeError, EOFError):
-            self._restart()
-            raise Ended("the program has ended") from None
-        except Overdue:
-            self._stop()
-            raise
+            self.gone = True
+            raise Ended("It has ended the program.") from None
 
     def _reply(self, seconds: float) -> dict:
         deadline = time.monotonic() + seconds
@@ -147,15 +151,10 @@ class Pupil:
                 self.received += part
         line, _, self.received = self.received.partition(b"\n")
         self.waiting = False
-        return json.loads(line)
-
-    def _stop(self) -> None:
-        """Have the process drop what it is at; start it anew where it does not listen."""
-        self.process.send_signal(signal.SIGINT)
         try:
-            self._reply(STOP_SECONDS)
-        except (Overdue, EOFError):
-            self._restart()
+            return json.loads(line)
+        except ValueError:  # not written by pupil.py
+            raise EOFError from None
 
 
 class Function:

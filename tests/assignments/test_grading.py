@@ -1,0 +1,313 @@
+"""The assignments, graded by nbgrader for real: what is handed in gets the points that it deserves, and no others.
+
+One course is laid in a temporary folder, released, handed in and graded; the points are read from `grades.csv`. The
+first assignment is handed in by everybody whom a teacher may meet, the others by somebody who has it right.
+"""
+
+import csv
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import nbformat
+import pytest
+
+COURSE = Path(__file__).parents[2] / "notebooks" / "assignments"
+SOURCES = sorted(COURSE.glob("source/*/*.ipynb"))
+FIRST, SECOND = "a1_anchors_and_iou", "a2_labeling_and_sampling"
+SECONDS_PER_CELL = 6
+"""Short, for the sake of those whose cells never end."""
+
+BLANK = "raise NotImplementedError"
+COUNT = "number_of_anchors = 16650"
+"""The right answer to the first assignment's question, which takes no function."""
+
+WRONG = {
+    "base_anchors": "from frcnn_edu.anchors import base_anchors",
+    "grid_anchors": "def grid_anchors(base_anchors, feature_size, stride):\n    return base_anchors",
+    "box_iou": "def box_iou(boxes1, boxes2):\n    return torch.zeros(len(boxes1), len(boxes2))",
+    "count": "number_of_anchors = 9",
+}
+BY_HEART = """
+from frcnn_edu.exercises.exercise import find
+
+def base_anchors(sizes, aspect_ratios):
+    exercise = find("base_anchors")
+    known = {str(case): exercise.expected(case) for case in exercise.cases}
+    return known[str((sizes, aspect_ratios))]
+"""
+NEVER_ENDS = "def grid_anchors(base_anchors, feature_size, stride):\n    while True:\n        pass"
+CANNOT_BE_STOPPED = (
+    "while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass"
+)
+ENDS_WHEN_CALLED = "import os\n\ndef grid_anchors(base_anchors, feature_size, stride):\n    os._exit(0)"
+OVERWRITES = """
+import builtins
+from types import SimpleNamespace
+import frcnn_edu.exercises, frcnn_edu.exercises.exercise, frcnn_edu.exercises.running
+
+passed = lambda *arguments, **options: SimpleNamespace(passed=True, message="")
+check = frcnn_edu.exercises.check = frcnn_edu.exercises.exercise.check = passed
+frcnn_edu.exercises.exercise.Exercise.judge = passed
+frcnn_edu.exercises.exercise.equal = lambda *arguments: True
+builtins.AssertionError = builtins.Warning
+get_ipython().run_cell = lambda *arguments, **options: None
+
+class Everything:
+    def __eq__(self, other): return True
+    def __int__(self): return 16650
+number_of_anchors = Everything()
+
+def base_anchors(sizes, aspect_ratios): return Everything()
+def grid_anchors(base_anchors, feature_size, stride): return Everything()
+def box_iou(boxes1, boxes2): return Everything()
+"""
+READS = """
+import os, re, sqlite3, subprocess
+from pathlib import Path
+
+course = Path({course!r})
+found = []
+for look in (
+    lambda: (course / "source/a1_anchors_and_iou/anchors_and_iou.ipynb").read_text(),
+    lambda: subprocess.run(["cat", *map(str, course.glob("source/a1*/*"))], capture_output=True, text=True).stdout,
+    lambda: os.popen(f"cat {{course}}/source/a1*/*").read(),
+    lambda: open(os.path.relpath(course / "source/a1_anchors_and_iou/anchors_and_iou.ipynb")).read(),
+    lambda: (course / "gradebook.db").read_bytes().decode(errors="replace"),
+    lambda: str(sqlite3.connect(course / "gradebook.db").execute("select source from source_cell").fetchall()),
+):
+    try:
+        found.append(look())
+    except Exception as error:
+        print(type(error).__name__)
+for text in found:
+    import json
+    try:
+        cells = json.loads(text)["cells"]
+    except ValueError:
+        continue
+    for cell in cells:
+        if cell["cell_type"] == "code" and "BEGIN SOLUTION" in "".join(cell["source"]):
+            exec("".join(cell["source"]))
+print("hidden tests seen:", sum("HIDDEN TESTS" in text for text in found))
+"""
+
+
+def cells_of(path):
+    return {cell.metadata.get("nbgrader", {}).get("grade_id"): cell for cell in nbformat.read(path, as_version=4).cells}
+
+
+def hand_in(course, student, assignment, sources=None, blank=False, edit=None):
+    """A student's notebook: the solution, or the release, with some cells written anew."""
+    (path,) = course.glob(f"{'release' if blank else 'source'}/{assignment}/*.ipynb")
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        grade_id = cell.metadata.get("nbgrader", {}).get("grade_id")
+        cell.source = (sources or {}).get(grade_id, cell.source)
+    if edit:
+        edit(notebook)
+    target = course / "submitted" / student / assignment / path.name
+    target.parent.mkdir(parents=True)
+    nbformat.write(notebook, target)
+
+
+def cheat_with_the_tests(notebook):
+    """Tests that test nothing, are worth more, or are gone."""
+    for cell in notebook.cells:
+        about = cell.metadata.get("nbgrader", {})
+        if about.get("grade") and cell.cell_type == "code":
+            cell.source, about["points"] = "pass", 100
+    notebook.cells = [c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade_id") != "hidden_box_iou"]
+
+
+def zipped(course, student, assignment):
+    """A zip as systems make them, with a file that would like to land elsewhere."""
+    (path,) = course.glob(f"source/{assignment}/*.ipynb")
+    folder = course / "handed_in" / assignment
+    folder.mkdir(parents=True)
+    with zipfile.ZipFile(folder / f"{student}.zip", "w") as archive:
+        archive.write(path, f"my work/{path.stem} (1).ipynb")
+        archive.writestr("my work/notes/data.txt", "kept")
+        archive.writestr("__MACOSX/my work/._x.ipynb", "not this one")
+        archive.writestr("../../escaped.txt", "not here")
+    (folder / "note.docx").write_text("not a notebook")
+
+
+def run(course, *arguments):
+    command = [sys.executable, str(course / "course.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=900)
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory):
+    """The course after one round: its folder, and what the two commands said."""
+    course = tmp_path_factory.mktemp("term") / "course"
+    generated = (COURSE / ".gitignore").read_text().split()
+    shutil.copytree(COURSE, course, ignore=shutil.ignore_patterns(*(name.strip("/") for name in generated)))
+    released = run(course, "release")
+    with (course / "nbgrader_config.py").open("a") as config:
+        config.write(f"c.Judge.seconds_per_cell = {SECONDS_PER_CELL}.0\n")
+    base_only = {"grid_anchors": BLANK, "box_iou": BLANK, "count": BLANK}
+    hand_in(course, "right", FIRST)
+    hand_in(course, "half", FIRST, {"base_anchors": BY_HEART, "box_iou": WRONG["box_iou"]})
+    hand_in(course, "wrong", FIRST, WRONG)
+    hand_in(course, "blank", FIRST, blank=True)
+    hand_in(course, "hanging", FIRST, {"grid_anchors": NEVER_ENDS, "box_iou": CANNOT_BE_STOPPED})
+    hand_in(course, "leaving", FIRST, {"grid_anchors": ENDS_WHEN_CALLED, "box_iou": "import os; os._exit(0)"})
+    hand_in(course, "overwriting", FIRST, {"count": OVERWRITES}, blank=True)
+    hand_in(course, "reading", FIRST, {"count": READS.format(course=str(course))}, blank=True)
+    hand_in(course, "editing", FIRST, base_only, edit=cheat_with_the_tests)
+    broken = course / "submitted" / "broken" / FIRST / "anchors_and_iou.ipynb"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("this is no notebook")
+    zipped(course, "zipping", SECOND)
+    first = run(course, "grade", FIRST, SECOND)
+    config = (COURSE / "nbgrader_config.py").read_text()
+    (course / "nbgrader_config.py").write_text(config)  # the others may take their time
+    others = [path.parent.name for path in SOURCES if path.parent.name not in (FIRST, SECOND)]
+    for assignment in others:
+        hand_in(course, "right", assignment)
+    second = run(course, "grade", *others)
+    return course, released, first, second
+
+
+@pytest.fixture(scope="module")
+def points(graded):
+    """{(assignment, student): (points, points there are)} as `grades.csv` has them."""
+    with (graded[0] / "grades.csv").open(newline="") as table:
+        rows = list(csv.DictReader(table))
+    return {(row["assignment"], row["student_id"]): (float(row["score"]), float(row["max_score"])) for row in rows}
+
+
+pytestmark = pytest.mark.timeout(1500)  # on a machine that others load
+
+
+@pytest.mark.parametrize(
+    ("student", "deserved"),
+    [
+        ("right", 4 + 5 + 5 + 2),
+        ("half", 2 + 5 + 0 + 2),  # the first function knows the visible cases by heart: only their points
+        ("wrong", 0),
+        ("blank", 0),
+        ("hanging", 4 + 0 + 0 + 2),  # one function never ends, one cell cannot even be stopped
+        ("leaving", 4 + 0 + 0 + 2),  # one function and one cell end the program
+        ("overwriting", 0),
+        ("reading", 0),
+        ("editing", 4),
+        ("broken", 0),
+    ],
+)
+def test_everybody_gets_the_points_they_deserve(points, student, deserved):
+    assert points[FIRST, student] == (deserved, 20)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.parent.name)
+def test_the_solution_gets_all_points_that_tests_can_give(points, path):
+    """The rest is for the written answers, which a teacher reads."""
+    assignment = path.parent.name
+    about = [cell.metadata.get("nbgrader", {}) for cell in cells_of(path).values()]
+    by_tests = sum(one["points"] for one in about if one.get("grade") and not one.get("solution"))
+    everything = sum(one["points"] for one in about if one.get("grade"))
+    student = "zipping" if assignment == SECOND else "right"
+    assert points[assignment, student] == (by_tests, everything)
+    assert by_tests < everything
+
+
+def test_what_cannot_be_graded_is_named_and_stops_nobody_else(graded):
+    _, _, first, second = graded
+    assert first.returncode == 1
+    assert re.search(f"{FIRST}, broken: .*(JSON|notebook)", first.stderr, re.IGNORECASE), first.stderr
+    assert "note.docx: it is neither a notebook nor a zip" in first.stderr
+    assert (second.returncode, second.stderr) == (0, "")
+
+
+def test_a_zip_is_unpacked_beside_its_notebook_and_nowhere_else(graded):
+    course = graded[0]
+    folder = course / "submitted" / "zipping" / SECOND
+    assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()) == [
+        "labeling_and_sampling.ipynb",
+        "notes/data.txt",
+    ]
+    assert not list(course.parent.rglob("escaped.txt"))
+
+
+def feedback_of(course, student, assignment=FIRST):
+    (path,) = (course / "feedback" / student / assignment).glob("*.html")
+    return path.read_text(encoding="utf-8")
+
+
+def test_feedback_says_what_was_wrong(graded):
+    course = graded[0]
+    wrong = feedback_of(course, "wrong")
+    assert "write it yourself" in wrong
+    assert "instead of" in wrong  # of grid_anchors' rows
+    assert "was still running" in feedback_of(course, "hanging")
+    assert "The cell has ended the program" in feedback_of(course, "leaving")
+    assert "PermissionError" in feedback_of(course, "reading")
+    assert "hidden tests seen: 0" in feedback_of(course, "reading")
+
+
+def test_feedback_does_not_show_the_hidden_tests(graded):
+    course = graded[0]
+    for student in ("right", "wrong", "blank"):
+        text = re.sub("<[^>]+>", "", feedback_of(course, student))
+        assert "Hidden tests run when it is graded" in text
+        for line in hidden_lines(SOURCES[0]):
+            assert line not in text
+
+
+def test_everything_is_released(graded):
+    course, released, _, _ = graded
+    assert (released.returncode, released.stderr) == (0, "")
+    assert sorted(path.name for path in course.glob("release/*/*.ipynb")) == sorted(path.name for path in SOURCES)
+
+
+def regions(path, name):
+    text = "\n".join(cell.source for cell in cells_of(path).values())
+    found = re.findall(rf"### BEGIN {name}\n(.*?)\n\s*### END {name}", text, re.DOTALL)
+    assert found, f"{path.name} has no {name.lower()}"
+    return found
+
+
+def hidden_lines(path):
+    return [line.strip() for text in regions(path, "HIDDEN TESTS") for line in text.splitlines() if "draw" in line]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.parent.name)
+def test_a_release_holds_no_solution_no_hidden_test_and_no_answer(graded, path):
+    course = graded[0]
+    released = cells_of(course / "release" / path.parent.name / path.name)
+    text = "\n".join(cell.source for cell in released.values())
+    for region in regions(path, "SOLUTION") + regions(path, "HIDDEN TESTS"):
+        lines = [line.strip() for line in region.splitlines() if len(line.strip()) > 20]
+        assert [line for line in lines if line in text and not line.startswith(("result = check(", "assert "))] == []
+    assert not re.search("BEGIN|END SOLUTION|END HIDDEN", text)
+    for grade_id, cell in cells_of(path).items():
+        about = cell.metadata.get("nbgrader", {})
+        if about.get("solution") and about.get("grade"):
+            assert released[grade_id].source == "YOUR ANSWER HERE"
+        elif about.get("solution"):
+            assert "YOUR CODE HERE" in released[grade_id].source
+        elif about.get("grade") and "HIDDEN" not in cell.source:
+            assert released[grade_id].source == cell.source
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.parent.name)
+def test_an_assignment_is_sound(path):
+    """Its title says its points, every cell has an id of its own, and nothing that ran is kept."""
+    notebook = nbformat.read(path, as_version=4)
+    about = [cell.metadata.get("nbgrader", {}) for cell in notebook.cells]
+    total = sum(one["points"] for one in about if one.get("grade"))
+    assert f"· {total} points" in notebook.cells[0].source
+    ids = [one["grade_id"] for one in about if one]
+    assert len(set(ids)) == len(ids)
+    assert all(not cell.outputs and cell.execution_count is None for cell in notebook.cells if cell.cell_type == "code")
+
+
+def test_an_unknown_assignment_is_refused_with_the_names_there_are():
+    answer = run(COURSE, "release", "a9_segmentation")
+    assert answer.returncode == 2
+    assert "a1_anchors_and_iou" in answer.stderr
