@@ -14,7 +14,7 @@ HAND_MS = 16
 PAD = 7  # CSS pixels round the picture, as in box_canvas.js
 THREE_DECIMALS = 6e-4
 
-LAB_IN_NO_HURRY = re.compile(r"did not appear within|ms to activate")
+LAB_IN_NO_HURRY = re.compile(r"did not appear within|(ms|too long) to activate")
 """What Lab says of itself on a machine that is busy."""
 
 CELLS = ("map", "centre-size", "follow-code", "spoon", "deltas-explorer", "pull-code", "pull-explorer")
