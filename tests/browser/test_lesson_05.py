@@ -17,7 +17,7 @@ PAD = 7  # CSS pixels round the picture, as in box_canvas.js
 NAMES = {"suppression": "Nms", "chain": "Nms", "steps": "Steps", "funnel": "Recall"}
 """The lesson's explorers by their names in its kernel."""
 
-LAB_IN_NO_HURRY = re.compile(r"did not appear within|ms to activate")
+LAB_IN_NO_HURRY = re.compile(r"did not appear within|(ms|too long) to activate")
 """What Lab says of itself on a machine that is busy."""
 
 PIXELS = "root => [...root.querySelectorAll('canvas')].map(canvas => canvas.toDataURL())"
