@@ -10,6 +10,9 @@ const NAMES = ["dx", "dy", "dw", "dh"];
 const LABELS = { 1: "positive", 0: "negative", "-1": "not sampled" };
 const KEYS = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -Infinity, End: Infinity };
 const DECIMALS = 6;
+const LINE_HEIGHT = 20; // CSS pixels, as in rpn_loss.css
+const LINES_IN_SIGHT = 14;
+const LINES_A_FRAME = 64;
 const HINT = "Dots: negatives, the larger the more they add. Click a box or a dot. Dashed: where the network moves the box.";
 const NEAR = 10; // image pixels from a dot that still pick it
 const LARGEST_DOT = 9; // CSS pixels, radius of the dot that adds most
@@ -50,8 +53,10 @@ function render({ model, el }) {
   column.tabIndex = 0;
   column.dataset.lmSuppressShortcuts = "true"; // or JupyterLab takes the arrow keys
   column.setAttribute("role", "listbox");
-  const lines = Array.from({ length: sampled }, (_, k) => makeLine(k));
-  let chosen = null; // the line of the selected anchor
+  const lines = Array.from({ length: sampled }, makeLine);
+  let writing = 0; // the frame that writes the next lines
+  let top = 0; // how far the column is scrolled; asking it would lay the page out
+  let chosen; // the line of the selected anchor
   column.setAttribute("aria-label", "Sampled anchors by what they add to the loss; arrows walk through them");
 
   // ------------------------------------------------------------------------------------------------ equation 1
@@ -88,54 +93,79 @@ function render({ model, el }) {
     const [cls, box] = [0, 1].map((half) => terms.reduce((sum, term) => sum + term[half], 0));
     sum.innerHTML = `loss <b>${fixed(cls + box, 5)}</b> = <span class="rpn-loss-cls">objectness <b>${fixed(cls, 5)}</b></span>
       + <span class="rpn-loss-box">box <b>${fixed(box, 5)}</b></span>`;
-    writeColumn(terms[order[0]][0] + terms[order[0]][1]);
+    writeColumn();
     canvas.redraw("under");
-    show();
+    describeSelected(model.get("selected"));
   }
 
-  /* Only what has changed is written and moved: a browser takes long to lay out lines, not to compare them. */
-  function writeColumn(most) {
-    let next = column.firstChild;
-    for (const k of order) {
-      const { line, cells, bars, shown } = lines[k];
-      const [one, other] = terms[k];
-      const now = [one, other, one + other].map((term) => fixed(term));
-      const widths = [one, other].map((term) => `${(100 * term / most).toFixed(1)}%`);
-      now.forEach((text, i) => { if (shown[i] !== text) cells[i].textContent = shown[i] = text; });
-      widths.forEach((width, i) => { if (shown[3 + i] !== width) bars[i].style.width = shown[3 + i] = width; });
-      if (line === next) next = next.nextSibling;
-      else column.insertBefore(line, next);
-    }
+  /* Lines stay where they are and only what has changed is written: those in sight at once, the others frame by frame,
+     so that a slider never waits for lines that nobody sees. */
+  function writeColumn() {
+    cancelAnimationFrame(writing);
+    column.setAttribute("aria-busy", "true");
+    const first = Math.floor(top / LINE_HEIGHT);
+    const inSight = (place) => place >= first && place <= first + LINES_IN_SIGHT;
+    const rest = order.map((_, place) => place).filter((place) => !inSight(place));
+    order.forEach((_, place) => { if (inSight(place)) writeLine(place); });
+    const writeSome = () => {
+      rest.splice(0, LINES_A_FRAME).forEach(writeLine);
+      if (rest.length) writing = requestAnimationFrame(writeSome);
+      else column.setAttribute("aria-busy", "false");
+    };
+    writing = requestAnimationFrame(writeSome);
+    choose(model.get("selected"));
   }
 
-  function makeLine(k) {
-    const line = element("div", "rpn-loss-line", null);
-    line.setAttribute("role", "option");
+  function writeLine(place) {
+    const k = order[place];
+    const most = terms[order[0]][0] + terms[order[0]][1];
+    const { line, texts, bars, shown } = lines[place];
+    const [one, other] = terms[k];
+    const now = [places[k], LABELS[truthOf(k)[0]], ...[one, other, one + other].map((term) => fixed(term))].map(String);
+    now.forEach((text, i) => { if (shown[i] !== text) texts[i].data = shown[i] = text; });
+    bars.forEach((bar, half) => {
+      const width = `${(100 * terms[k][half] / most).toFixed(1)}%`;
+      if (shown[now.length + half] !== width) bar.style.width = shown[now.length + half] = width;
+    });
     line.dataset.anchor = k;
-    element("span", "", line, String(places[k]));
-    element("span", "", line, LABELS[truthOf(k)[0]]);
-    const cells = [0, 1, 2].map(() => element("span", "", line));
+  }
+
+  function makeLine() {
+    const line = element("div", "rpn-loss-line", column);
+    line.setAttribute("role", "option");
+    const texts = Array.from({ length: 5 }, () => element("span", "", line, " ").firstChild);
     const share = element("span", "rpn-loss-share", line);
-    return { line, cells, bars: [0, 1].map(() => element("i", "", share)), shown: [] };
+    return { line, texts, bars: [0, 1].map(() => element("i", "", share)), shown: [] };
+  }
+
+  function choose(k) {
+    const place = k !== null && k < sampled ? order.indexOf(k) : -1;
+    if (lines[place]?.line === chosen) return place;
+    chosen?.removeAttribute("aria-selected");
+    chosen = lines[place]?.line;
+    chosen?.setAttribute("aria-selected", "true");
+    return place;
   }
 
   function show(k = model.get("selected")) {
-    chosen?.removeAttribute("aria-selected");
-    chosen = k !== null && k < sampled ? lines[k].line : null;
-    chosen?.setAttribute("aria-selected", "true");
-    if (chosen) keepInSight(chosen);
+    const place = choose(k);
+    if (place >= 0) keepInSight(place);
     who.textContent = k === null ? "Click an anchor, in the picture or in the column." : k < total ? describe(k) : `The ${canvas.captions[k]}, drawn by hand: what the anchors should find.`;
-    table.hidden = k === null || k >= total;
-    if (!table.hidden) fillTable(k);
-    tellHovered(canvas.hovered);
+    describeSelected(k);
     canvas.redraw();
   }
 
+  function describeSelected(k) {
+    table.hidden = k === null || k >= total;
+    if (!table.hidden) fillTable(k);
+    tellHovered(canvas.hovered);
+  }
+
   /* Not scrollIntoView, which would move the page as well. */
-  function keepInSight(line) {
-    const [top, height] = [line.offsetTop, line.offsetHeight];
-    if (top < column.scrollTop) column.scrollTop = top;
-    if (top + height > column.scrollTop + column.clientHeight) column.scrollTop = top + height - column.clientHeight;
+  function keepInSight(place) {
+    const above = place * LINE_HEIGHT;
+    if (above < column.scrollTop) column.scrollTop = above;
+    if (above + LINE_HEIGHT > column.scrollTop + column.clientHeight) column.scrollTop = above + LINE_HEIGHT - column.clientHeight;
   }
 
   function describe(k) {
@@ -209,6 +239,7 @@ function render({ model, el }) {
     view.strokeBox(context, moved(boxAt(boxes, k), answerOf(k).subarray(1)), PREDICTED);
   }
 
+  column.addEventListener("scroll", () => { top = column.scrollTop; }, { passive: true });
   column.addEventListener("click", (event) => {
     const line = event.target.closest("[data-anchor]");
     if (line) canvas.select(Number(line.dataset.anchor));
@@ -226,7 +257,8 @@ function render({ model, el }) {
     update();
   });
   update();
-  return () => { forget(); canvas.destroy(); };
+  show();
+  return () => { cancelAnimationFrame(writing); forget(); canvas.destroy(); };
 }
 
 export default { render };
