@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 IOU_TOLERANCE = 1e-4
 HIGH, LOW = 0.7, 0.3
+MOST_CELLS = 50
+"""Larger tables than this are not drawn: a learner's may be of any size."""
 
 ANY_OVERLAP = "Intersections of boxes that do not meet must be 0: "
 MEETING = Step(
@@ -49,6 +51,8 @@ UNION = Step(
     "area + area - intersection",
     {
         "sum": "The union counts the intersection twice: subtract it once, area1 + area2 - intersection.",
+        "added": "The intersection is added to the union; it is to be subtracted, area1 + area2 - intersection.",
+        "1 more": "The union is 1 too large: where a division by 0 is to be avoided, a tiny number such as 1e-7 does.",
         "minus twice": "The intersection is subtracted twice from the union: area1 + area2 - intersection.",
         "the first box": "The intersection is divided by the area of the first box; by that of the union is due: "
         "area1 + area2 - intersection.",
@@ -121,6 +125,8 @@ def iou_recipe(
     divisor = {
         UNION.right: area1 + area2 - inter,
         "sum": area1 + area2,
+        "added": area1 + area2 + inter,
+        "1 more": area1 + area2 - inter + 1,
         "minus twice": area1 + area2 - 2 * inter,
         "the first box": area1.expand_as(inter),
         "the second box": area2.expand_as(inter),
@@ -206,7 +212,8 @@ def draw_tables(case: tuple, right: Tensor, answer: Tensor) -> "Figure":
     boxes_axes.invert_yaxis()
     boxes_axes.set(title="boxes1 and boxes2 (dashed)", aspect="equal")
     _add_table(left, right, right, "expected")
-    _add_table(beside, answer if answer.ndim == 2 else None, right, "yours")
+    drawable = answer.ndim == 2 and 0 < answer.numel() <= MOST_CELLS
+    _add_table(beside, answer if drawable else None, right, "yours")
     return figure
 
 
@@ -252,7 +259,7 @@ IOU = Exercise(
                     [-5.0, -7.0, 3.0, 2.0],
                 ]
             ),
-            torch.tensor([[1.0, 1.0, 7.0, 4.0], [4.0, -3.0, 20.5, 31.0]]),
+            torch.tensor([[1.0, 1.0, 7.5, 4.0], [4.0, -3.0, 20.5, 31.0]]),
         ),
         (
             torch.tensor([[100.0, 150.0, 420.0, 290.0]]),

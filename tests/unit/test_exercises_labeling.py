@@ -148,6 +148,8 @@ WRONG_IOU = {
         iou(union=lambda a, b, i: area(a) + area(b) - 2 * i),
         "subtracted twice",
     ),
+    "intersection added": (iou(union=lambda a, b, i: area(a) + area(b) + i), "is added to the union"),
+    "union plus 1": (iou(union=lambda a, b, i: area(a) + area(b) - i + 1), "a tiny number"),
     "over the first": (iou(union=lambda a, b, i: area(a)), "area of the first box"),
     "over the second": (iou(union=lambda a, b, i: area(b)), "area of the second box"),
     "over the smaller": (iou(union=lambda a, b, i: min(area(a), area(b))), "the smaller area"),
