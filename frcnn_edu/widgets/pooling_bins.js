@@ -18,6 +18,7 @@ function render({ model, el }) {
   let values = map.subarray(0, area); // of the channel that is shown
   let [least, most] = [0, 1];
   let pointed = null; // the bin under the pointer, [i, j]
+  let stale = false; // whether numbers and grids wait for the next frame
 
   const [left, side] = columns(el);
   const canvas = createCanvas({ model, el: left, pointerStep: stride / 2, onBoxesChanged: update, onPointer, onLeave: onPointer, drawUnder, drawOver });
@@ -52,12 +53,8 @@ function render({ model, el }) {
     const read = [across[0][0], down[0][0], across.at(-1)[1], down.at(-1)[1]].map((cell) => cell * stride);
     now = { roi, bins, aligned, start, across, down, x, y, found, pool, align, read };
     pointed = canvas.pointer && binAt(canvas.pointer);
-    write();
-    for (const operator of ["pool", "align"]) {
-      grids[operator].picture.dataset.values = JSON.stringify(now[operator]);
-      grids[operator].paint();
-    }
-    canvas.redraw();
+    for (const operator of ["pool", "align"]) grids[operator].picture.dataset.values = JSON.stringify(now[operator]);
+    show();
   }
 
   function takeChannel() {
@@ -66,7 +63,9 @@ function render({ model, el }) {
     canvas.redraw("under");
   }
 
-  const share = (value) => (most > least ? (value - least) / (most - least) : 0);
+  function share(value) {
+    return most > least ? (value - least) / (most - least) : 0;
+  }
 
   // ------------------------------------------------------------------------------------------------ the hand
 
@@ -79,21 +78,24 @@ function render({ model, el }) {
   function onPointer() {
     if (!now) return;
     pointed = canvas.pointer && binAt(canvas.pointer);
-    write();
-    for (const grid of Object.values(grids)) grid.paint();
+    show();
+  }
+
+  /* Numbers and grids follow in the next frame, once for all that has happened by then. */
+  function show() {
+    stale = true;
+    canvas.setReadout(pointed ? binText(...pointed) : `${edgeText()} Point at a bin to see how it got its value.`);
     canvas.redraw();
   }
 
   // ------------------------------------------------------------------------------------------------ words
 
   function write() {
-    if (!now) return;
     const { roi, read } = now;
     const moved = read.map((edge, k) => signed(edge - roi[k], 1));
     figures.innerHTML = `<span>asked for <b>${sides(roi, 1)}</b></span><span>RoIPool reads <b>${sides(read)}</b></span>
       <span>edges moved by <b>${moved[0]}</b> left, <b>${moved[1]}</b> top, <b>${moved[2]}</b> right, <b>${moved[3]}</b> bottom px</span>
       <span>IoU of the two <b>${iou(roi, read).toFixed(3)}</b></span>`;
-    canvas.setReadout(pointed ? binText(...pointed) : `${edgeText()} Point at a bin to see how it got its value.`);
   }
 
   function edgeText() {
@@ -146,6 +148,11 @@ function render({ model, el }) {
 
   function drawOver(context, view) {
     if (!now) return;
+    if (stale) {
+      stale = false;
+      write();
+      for (const grid of Object.values(grids)) grid.paint();
+    }
     if (model.get("operator") === "pool") drawPool(context, view);
     else drawAlign(context, view);
   }
