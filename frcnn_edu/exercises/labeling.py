@@ -227,7 +227,8 @@ def _add_table(axes: "Axes", values: Tensor | None, right: Tensor, title: str) -
     for i, row in enumerate(values.tolist()):
         for j, value in enumerate(row):
             wrong = values.shape == right.shape and abs(value - right[i, j]) > IOU_TOLERANCE
-            text = f"{value:.2f} \N{BALLOT X}" if wrong else f"{value:.2f}"
+            text = f"{value:.2f}" if abs(value) < 100 else f"{value:.0e}"
+            text = f"{text} \N{BALLOT X}" if wrong else text
             axes.text(j, i, text, ha="center", va="center", color="white" if value > 0.6 else "black")
 
 

@@ -459,7 +459,7 @@ def draw_terms(case: tuple, right: Tensor, answer: Tensor) -> "Figure":
     axes = figure.subplots()
     bars = ((-0.2, right, "#0072B2", "expected"), (0.2, answer, "#D55E00", "yours"))
     for shift, values, color, label in bars:
-        axes.bar_label(axes.bar([shift, 1 + shift], values.tolist(), width=0.38, color=color, label=label), fmt="%.3f")
+        axes.bar_label(axes.bar([shift, 1 + shift], values.tolist(), width=0.38, color=color, label=label), fmt="%.3g")
     axes.set(ylabel="loss", xticks=[0, 1], xticklabels=LOSS_NAMES)
     axes.margins(y=0.3)
     axes.legend(loc="upper center", ncols=2)
