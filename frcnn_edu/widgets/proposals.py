@@ -146,7 +146,7 @@ class StepsExplorer(BoxCanvas):
     limit = traitlets.Int(100, min=1).tag(sync=True)
     """How many boxes NMS keeps at most."""
 
-    drawn = traitlets.Int(300, min=1).tag(sync=True)
+    drawn = traitlets.Int(150, min=1).tag(sync=True)
     """How many boxes of a kind are drawn, the best: ten thousand would hide the picture."""
 
     anchors = ArrayTrait(lambda value, canvas: box_array(value), np.zeros((0, 4), np.float32))

@@ -37,7 +37,7 @@ function render({ model, el }) {
     });
   }
 
-  const named = (index) => `${canvas.captions[index] || `box #${index}`}, score ${canvas.scores[index].toFixed(2)},`;
+  const named = (index) => `${canvas.captions[index] || `box #${index}`}, score ${canvas.scores[index].toFixed(3)},`;
   const iou = (a, b) => overlap(canvas.boxes, area, a, canvas.boxes, area, b);
 
   function update() {
