@@ -7,7 +7,8 @@ and a picture of expected beside got. It raises nothing for a wrong answer, so a
 exercises are done.
 
 `running` calls the function within a time limit, `answers` reads what it returned, `exercise` compares that with the
-right recipe and with the recipes that go wrong; one module per lesson holds the recipes.
+right recipe and with the recipes that go wrong; one module per lesson holds the recipes. What is drawn at random has no
+one right value: `drawing` judges that.
 """
 
 from .exercise import Result, check
