@@ -32,6 +32,7 @@ function render({ model, el }) {
   const channel = canvas.addSlider({ label: "Channel", min: 0, max: channels - 1, step: 1, trait: "channel", parent: settings });
   canvas.addSlider({ label: "Bins each way", min: 1, max: 14, step: 1, trait: "bins", parent: settings });
   canvas.addSlider({ label: "RoIAlign: points each way", min: 1, max: 4, step: 1, trait: "samples", parent: settings });
+  canvas.addCheckbox({ label: "RoIAlign: aligned (a value lies in the middle of its cell)", trait: "aligned", parent: settings });
 
   function update() {
     if (!canvas.boxes.length) return;
