@@ -14,9 +14,6 @@ HAND_MS = 16
 PAD = 7  # CSS pixels round the picture, as in box_canvas.js
 THREE_DECIMALS = 6e-4
 
-LAB_IN_NO_HURRY = re.compile(r"did not appear within|(ms|too long) to activate")
-"""What Lab says of itself on a machine that is busy."""
-
 CELLS = ("map", "centre-size", "follow-code", "spoon", "deltas-explorer", "pull-code", "pull-explorer")
 """The cells that make the explorers and what they need; that the rest runs is for nbval to say."""
 
@@ -37,9 +34,7 @@ def lesson(open_notebook):
 @pytest.fixture(autouse=True)
 def nothing_went_wrong(lesson):
     yield
-    problems = lesson.problems()
-    problems["console"] = [line for line in problems.get("console", []) if not LAB_IN_NO_HURRY.search(line)]
-    assert {where: what for where, what in problems.items() if what} == {}
+    assert {where: what for where, what in lesson.problems().items() if what} == {}
 
 
 def explorer(lesson, name):
