@@ -68,7 +68,7 @@ def test_a_photograph_becomes_a_jpeg_and_a_drawing_stays_a_png():
 def test_what_was_printed_in_pieces_is_kept_in_one():
     notebook = as_left_by_a_kernel()
     picture = notebook.cells[1].outputs[0]
-    said = [nbformat.v4.new_output("stream", name=name, text=text) for name, text in zip("ooe", ("a", "b", "c"))]
+    said = [nbformat.v4.new_output("stream", name=name, text=text) for name, text in ("oa", "ob", "ec")]
     notebook.cells[1].outputs = [*said, picture, nbformat.v4.new_output("stream", name="e", text="d")]
     streams = [one.get("text") for one in execute.tidy(notebook).cells[1].outputs]
     assert streams == ["ab", "c", None, "d"]
