@@ -317,8 +317,8 @@ BUGS = (
         "labels[best_iou < 0.7] = 0",
         "labels[best_iou < 0.3] = 0",
         "Anchors that cover half an object are taught to be background, beside neighbours that look nearly the same "
-        "and are taught to be an object. Yet not every step aside from the paper hurts: in a short training this hardly "
-        "shows.",
+        "and are taught to be an object. Yet not every step aside from the paper hurts: in a short training this "
+        "hardly shows.",
         lambda model: rebuilt(model, rpn=NothingIgnored),
     ),
     Bug(
