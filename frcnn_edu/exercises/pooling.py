@@ -183,7 +183,9 @@ def draw_roi_max_pool(case: tuple, right: Tensor, answer: Tensor) -> "Figure":
     """The map with the region, and the first channel of expected and got."""
     feature, roi, _ = case
     x1, y1, x2, y2 = (round(edge) for edge in roi.tolist())
-    return draw_maps_beside(feature[0], (x1, y1, x2 + 1, y2 + 1), right[0], answer[0] if answer.ndim == 3 else None)
+    return draw_maps_beside(
+        feature[0], (x1, y1, x2 + 1, y2 + 1), right[0], answer[0] if answer.ndim == 3 and answer.numel() else None
+    )
 
 
 def _map(channels: int, height: int, width: int, seed: int) -> Tensor:
@@ -345,7 +347,7 @@ def _list(values: Tensor) -> str:
 def draw_bilinear(case: tuple, right: Tensor, answer: Tensor) -> "Figure":
     """The first channel with the point on it, and what it is and should be there."""
     feature, y, x = case
-    return draw_point(feature[0], y, x, float(right[0]), float(answer[0]) if answer.ndim == 1 else None)
+    return draw_point(feature[0], y, x, float(right[0]), float(answer[0]) if answer.shape == right.shape else None)
 
 
 BILINEAR = Exercise(

@@ -389,6 +389,17 @@ def test_a_wrong_answer_is_drawn_beside_the_expected_one(name, answer):
     assert check(name, answer).picture.startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("name", ["roi_max_pool", "bilinear", "nms", "average_precision"])
+@pytest.mark.parametrize(
+    "odd", [[], 3, "words", object(), (1.5, 2), torch.zeros(2, 0, 3), torch.rand(1, 2, 3, 4) * 1e30]
+)
+def test_whatever_comes_is_refused_with_a_sentence_and_can_be_drawn(name, odd):
+    result = check(name, lambda first, second, third: odd)
+    assert not result.passed
+    assert "\n" not in result.message
+    assert result._repr_html_()
+
+
 @pytest.mark.parametrize(
     ("name", "reference"), [("roi_max_pool", pool_with_torchvision), ("bilinear", bilinear_with_the_package)]
 )
