@@ -1,7 +1,7 @@
 /* LossExplorer: equation 1, anchor by anchor. Traits: selected, snapshot, balance, locations, beta. */
 
 import { createCanvas } from "./box_canvas.js";
-import { addStops, boxAt, columns, element, onTraits, shortNumber, tell } from "./anchors_common.js";
+import { HIGH, addStops, boxAt, columns, element, onTraits, shortNumber, tell } from "./anchors_common.js";
 import { addSnapshots, crossEntropy, moved, numbers, sigmoid, smoothL1, smoothL1Slope } from "./rpn_loss_common.js";
 
 const BALANCES = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100];
@@ -172,7 +172,8 @@ function render({ model, el }) {
     const [label, match, iou] = truthOf(k);
     const [x1, y1, x2, y2] = boxAt(boxes, k);
     const cell = Math.floor(places[k] / perCell);
-    const about = iou > 0 ? `IoU ${iou.toFixed(2)} with the ${canvas.captions[total + match]}` : "touches no object";
+    const best = label === 1 && iou < HIGH ? ", more than any other anchor has" : "";
+    const about = iou > 0 ? `IoU ${iou.toFixed(2)} with the ${canvas.captions[total + match]}${best}` : "touches no object";
     const asked = label === 1 ? "it answers for its score and for its four deltas" : label === 0 ? "it answers for its score alone" : "it adds nothing";
     return `Anchor ${places[k]} (row ${Math.floor(cell / across)}, column ${cell % across}, ${Math.round(x2 - x1)} × ${Math.round(y2 - y1)} px): ${about}; ${LABELS[label]}, so ${asked}.`;
   }
