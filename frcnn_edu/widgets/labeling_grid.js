@@ -101,9 +101,9 @@ function render({ model, el }) {
     if (pointed !== null) point(pointed);
 
     function stateOf(a) {
+      [best[a], match[a]] = [0, 0];
       if (drop && !inside[a]) return DROPPED;
       let isTop = false;
-      [best[a], match[a]] = [0, 0];
       for (let g = 0; g < overlaps.length; g++) {
         const overlap = overlaps[g][a];
         if (overlap > best[a]) [best[a], match[a]] = [overlap, g];
@@ -146,7 +146,9 @@ function render({ model, el }) {
   function drawBars(context, { width, height }) {
     const [high, low] = [model.get("high"), model.get("low")];
     const counts = new Array(BINS).fill(0);
-    for (const overlap of best) counts[Math.min(Math.floor(overlap * BINS), BINS - 1)]++;
+    best.forEach((overlap, a) => {
+      if (states[objects() + a] !== DROPPED) counts[Math.min(Math.floor(overlap * BINS), BINS - 1)]++;
+    });
     const across = (overlap) => PLACE.left + overlap * (width - PLACE.left - PLACE.right);
     const up = (count) => height - PLACE.bottom - (Math.log10(Math.max(count, 0.5) * 2) / 4.5) * (height - PLACE.top - PLACE.bottom);
     const ink = context.fillStyle;
