@@ -26,9 +26,10 @@ def draw_heat_map(
 ) -> Axes:
     """Lay `heat`, (h, w), over an image, (3, H, W) in [0, 1], with a colour bar called `label`.
 
-    A cell covers `stride` pixels; without one the map is stretched over the image. `offset` says where the point that a
-    cell speaks for lies, as in `grid_anchors`: at 0.5 cell (0, 0) begins in the corner, at 0 it is centred there. `limits` are the values of the
-    darkest and the brightest colour, the map's own extremes by default. NaN is left clear.
+    A cell covers `stride` pixels; without one the map is stretched over the image. `offset` says where the point that
+    a cell speaks for lies, as in `grid_anchors`: at 0.5 cell (0, 0) begins in the corner, at 0 it is centred there.
+    `limits` are the values of the darkest and the brightest colour, the map's own extremes by default. NaN is left
+    clear.
     Raises TypeError or ValueError where `image` is none, `heat` is no map, or a number cannot be meant.
     """
     _check_heat_map(heat)

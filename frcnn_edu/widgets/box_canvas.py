@@ -227,10 +227,13 @@ class BoxCanvas(anywidget.AnyWidget):
             for name, value in parts.items():
                 setattr(self, name, value)
 
-    def set_heatmap(self, values: object, stride: float, alpha: float = 0.6, colormap: str = "viridis") -> None:
+    def set_heatmap(
+        self, values: object, stride: float, alpha: float = 0.6, colormap: str = "viridis", offset: float = 0.5
+    ) -> None:
         """Lay a map of numbers in [0, 1] over the image, one cell every `stride` pixels: (h, w).
 
-        `alpha` is its opacity, `colormap` a name that matplotlib knows.
+        `alpha` is its opacity, `colormap` a name that matplotlib knows; at `offset` 0 cell (0, 0) is centred on the
+        image's corner, where anchors of offset 0 stand, at 0.5 it begins there.
         Raises ValueError where the map is not two-dimensional or leaves [0, 1].
         """
         from matplotlib import colormaps
@@ -240,7 +243,8 @@ class BoxCanvas(anywidget.AnyWidget):
             raise ValueError(f"a heat map is (h, w) numbers in [0, 1], got shape {values.shape}; rescale it first")
         height, width = values.shape
         with self.hold_sync():
-            self.overlay_extent = (0.0, 0.0, width * stride, height * stride)
+            corner = (offset - 0.5) * stride
+            self.overlay_extent = (corner, corner, corner + width * stride, corner + height * stride)
             self.overlay = (colormaps[colormap](values, alpha=alpha) * 255).round().astype(np.uint8)  # (h, w, 4)
 
     def figure(self) -> "Figure":

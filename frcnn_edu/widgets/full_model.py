@@ -233,7 +233,7 @@ class TimeMachine(BoxCanvas):
         states = [TRUTH] * len(self.boxes) + [PROPOSAL] * len(self.shown_proposals) + finds
         still = BoxCanvas(self.image, boxes, states, palette=FILM_STATES, width=self.width)
         if self.show_objectness:
-            still.set_heatmap(self.objectness[self.snapshot], self.stride, OBJECTNESS_ALPHA, COLORS)
+            still.set_heatmap(self.objectness[self.snapshot], self.stride, OBJECTNESS_ALPHA, COLORS, offset=0)
         return _figure_of(still)
 
 

@@ -112,9 +112,9 @@ function render({ model, el }) {
     const stride = model.get("stride");
     const start = model.get("snapshot") * rows * across;
     for (let i = 0; i < rows * across; i++) {
-      const [red, green, blue] = color(objectness[start + i]);
+      const [red, green, blue] = color(objectness[start + i]); // drawn round the point where its anchors stand
       context.fillStyle = `rgba(${red}, ${green}, ${blue}, ${ALPHA})`;
-      context.fillRect((i % across) * stride, Math.floor(i / across) * stride, stride, stride);
+      context.fillRect(((i % across) - 0.5) * stride, (Math.floor(i / across) - 0.5) * stride, stride, stride);
     }
   }
 

@@ -61,7 +61,7 @@ def slider(explorer, label: str):
 
 
 def test_the_lesson_runs_without_an_error_anywhere(lesson):
-    assert lesson.page.locator(".box-canvas").count() == 2
+    assert lesson.page.locator(".box-canvas").count() == 4
     assert lesson.problems() == {}
 
 

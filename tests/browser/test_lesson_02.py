@@ -19,9 +19,6 @@ KERNEL_MS = 60
 SLOW_MACHINE = 4  # where the kernel is busy or the machine is, an update may take this many empty round trips
 PAD = 7  # CSS pixels round the picture, as in box_canvas.js
 
-LAB_IN_NO_HURRY = re.compile(r"did not appear within|to activate")
-"""What Lab says of itself on a machine that is busy."""
-
 EXPLORERS = ("pair", "lab", "steps")
 """The lesson's explorers by their names in its kernel, in the order of the page."""
 
@@ -70,9 +67,7 @@ def lesson(open_notebook, tmp_path_factory):
 @pytest.fixture(autouse=True)
 def nothing_went_wrong(lesson):
     yield
-    problems = lesson.problems()
-    problems["console"] = [line for line in problems.get("console", []) if not LAB_IN_NO_HURRY.search(line)]
-    assert {where: what for where, what in problems.items() if what} == {}
+    assert {where: what for where, what in lesson.problems().items() if what} == {}
 
 
 def explorer(lesson, name):

@@ -16,9 +16,6 @@ HAND_MS = 16
 PAD = 7  # CSS pixels round the picture, as in box_canvas.js
 SHOWN = 5e-7  # half of the last decimal that the column shows
 
-LAB_IN_NO_HURRY = re.compile(r"did not appear within|to activate")
-"""What Lab says of itself on a machine that is busy."""
-
 CELLS = ("map", "scene", "objectness", "microscope-explorer")
 """The cells that the explorers need. The notebook tests run them all, trainings included."""
 
@@ -64,9 +61,7 @@ def shortened(path):
 @pytest.fixture(autouse=True)
 def nothing_went_wrong(lesson):
     yield
-    problems = lesson.problems()
-    problems["console"] = [line for line in problems.get("console", []) if not LAB_IN_NO_HURRY.search(line)]
-    assert {where: what for where, what in problems.items() if what} == {}
+    assert {where: what for where, what in lesson.problems().items() if what} == {}
 
 
 def explorer(lesson, name):
