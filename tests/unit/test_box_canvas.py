@@ -318,6 +318,8 @@ def test_heat_map_lies_on_its_cells():
     assert canvas.overlay_extent == (0, 0, 32, 48)
     assert set(canvas.overlay[..., 3].ravel()) == {128}
     assert canvas.get_state()["_overlay_size"] == (2, 3)
+    canvas.set_heatmap([[0.0, 1.0]], stride=16, offset=0)  # round the points where anchors of offset 0 stand
+    assert canvas.overlay_extent == (-8, -8, 24, 8)
     with pytest.raises(ValueError, match="rescale"):
         canvas.set_heatmap([[2.0]], 16)
     with pytest.raises(ValueError, match="stride"):
