@@ -90,11 +90,13 @@ def main() -> int:
     killed = total = 0
     for module in options.modules:
         mutants = list(_mutants(ROOT / "frcnn_edu" / f"{module}.py"))[:: options.every]
-        survivors = [mutant for mutant in mutants if not _noticed(module, mutant)]
-        for mutant in survivors:
-            print(f"  survived: {module}.py:{mutant.line}: {mutant.change}")
-        killed, total = killed + len(mutants) - len(survivors), total + len(mutants)
-        print(f"{module}: {len(mutants) - len(survivors)} of {len(mutants)} noticed", flush=True)
+        survivors = 0
+        for mutant in mutants:
+            if not _noticed(module, mutant):
+                survivors += 1
+                print(f"  survived: {module}.py:{mutant.line}: {mutant.change}", flush=True)
+        killed, total = killed + len(mutants) - survivors, total + len(mutants)
+        print(f"{module}: {len(mutants) - survivors} of {len(mutants)} noticed", flush=True)
     print(f"all: {killed} of {total} noticed, {killed / total:.1%}")
     return 0
 
