@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.textpath import TextPath
 
 from ..viz.palette import State
 
@@ -22,6 +23,7 @@ POINTS_PER_PIXEL = 72 / DPI
 LEGEND_HEIGHT = 24
 LEGEND_ENTRY_WIDTH = 170
 MAX_CAPTIONS = 100
+NOTE_MARGIN = 8
 NOTE = {"color": "black", "backgroundcolor": (1, 1, 1, 0.8), "fontsize": 8, "verticalalignment": "top"}
 
 
@@ -77,10 +79,20 @@ def _draw_state(axes: Axes, canvas: "BoxCanvas", index: int) -> None:
 
 def _draw_notes(axes: Axes, canvas: "BoxCanvas") -> None:
     for x, y, text in canvas.texts:
-        axes.text(x, y, text, **NOTE)
+        _draw_note(axes, canvas, x, y, text)
     if canvas.show_captions and canvas.captions:
         for index in np.flatnonzero(canvas.shown)[:MAX_CAPTIONS]:
-            axes.text(*canvas.boxes[index, :2], canvas.captions[index], **NOTE)
+            _draw_note(axes, canvas, *canvas.boxes[index, :2], canvas.captions[index])
+
+
+def _draw_note(axes: Axes, canvas: "BoxCanvas", x: float, y: float, text: str) -> None:
+    """Write at (x, y), or so far to the left of it that the text ends on the picture, as on the live canvas."""
+    if not text:
+        return
+    length = TextPath((0, 0), text, size=NOTE["fontsize"]).get_extents().width / POINTS_PER_PIXEL + NOTE_MARGIN
+    left, right = -canvas.margin, canvas.image.shape[1] + canvas.margin
+    last = right - length * (right - left) / canvas.width
+    axes.text(max(left, min(x, last)), y, text, **NOTE)
 
 
 def _legend_rows(canvas: "BoxCanvas") -> int:

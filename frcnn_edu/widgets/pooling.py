@@ -157,6 +157,13 @@ class PoolingExplorer(RegionCanvas):
         y, x = ((torch.arange(count) + 0.5) * step[axis] + self.roi[axis] for axis in (1, 0))
         return torch.cartesian_prod(y, x).flip(1)
 
+    @property
+    def value_places(self) -> Tensor:
+        """Where RoIAlign takes the values of the map to lie: (H * W, 2), x and y in pixels, row by row."""
+        _, rows, columns = self.map_size
+        cells = torch.cartesian_prod(torch.arange(rows), torch.arange(columns)).flip(1)  # (H * W, 2) x, y
+        return (cells + (0.5 if self.aligned else 0)) * self.stride
+
     def draw(self, axes: "Axes") -> None:
         """The channel over the image, and what the operator on the picture reads: cells that win, or points."""
         _, rows, columns = self.map_size
@@ -166,6 +173,7 @@ class PoolingExplorer(RegionCanvas):
             outline(axes, self.read, "--", SKY_BLUE)
             places = (self.winners.flip(1) + 0.5) * self.stride  # (W, 2) x, y
         else:
+            axes.scatter(*self.value_places.T, s=4, color="white", edgecolors="black", linewidths=0.3)
             places = self.sample_points
         axes.scatter(*places.T, s=10, color=ORANGE, edgecolors="black", linewidths=0.6)
 

@@ -287,6 +287,15 @@ def test_static_picture_has_every_layer(change):
     assert a.shape != b.shape or np.abs(a - b).max() > 40
 
 
+@pytest.mark.parametrize("x", [0, 250, 310])
+def test_a_caption_ends_on_the_static_picture(x):
+    image, box = np.zeros((320, 320, 3), np.uint8), [x, 40, x + 8, 60]
+    canvas = BoxCanvas(image, [box], captions=["standing bar 1.00"], show_captions=True, width=420)
+    figure = canvas.figure()
+    (text,) = figure.axes[0].texts
+    assert 0 <= text.get_window_extent().x0 < text.get_window_extent().x1 <= figure.bbox.x1
+
+
 def test_a_subclass_adds_to_the_static_picture():
     class Explorer(BoxCanvas):
         def draw(self, axes):

@@ -57,6 +57,15 @@ def test_the_grids_are_torchvisions(bins, aligned):
     torch.testing.assert_close(found.grids["align"], align)
 
 
+@pytest.mark.parametrize("aligned", [False, True])
+def test_the_values_lie_where_roi_align_finds_them_unmixed(aligned):
+    found = explorer(aligned=aligned)
+    reach = torch.tensor([-1.0, -1, 1, 1]) * STRIDE / 2  # a region of one cell, one bin, one point: its middle
+    regions = found.value_places.repeat(1, 2) + reach
+    values = ops.roi_align(feature_map()[None], [regions], 1, 1 / STRIDE, 1, aligned)  # (H * W, C, 1, 1)
+    torch.testing.assert_close(values[..., 0, 0].T.reshape(3, 6, 8), feature_map())
+
+
 def test_the_winners_are_the_cells_that_hold_the_values_of_the_grid():
     found = explorer(channel=1, bins=3)
     held = feature_map()[1][found.winners.unbind(1)]
