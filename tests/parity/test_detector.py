@@ -71,15 +71,20 @@ def draw_targets(sizes: list[tuple[int, int]], counts: list[int], seed: int) -> 
 
 
 def spread_answers(model: nn.Module) -> None:
-    """Scale the four answering layers, each on its first call, to the standard deviations in SPREAD."""
+    """Scale the four answering layers, each on its first call, to the standard deviations in SPREAD, round 0.
+
+    Without the second, one class would win everywhere: untrained features are much alike.
+    """
 
     def scale(to: float):
         def hook(layer: nn.Module, _: object, output: Tensor) -> Tensor:
-            factor = to / output.std()
+            channels = output.transpose(0, 1).flatten(1)  # (C, all places)
+            mean = channels.mean(dim=1)
+            factor = to / (channels - mean[:, None]).std()
             layer.weight.data.mul_(factor)
-            layer.bias.data.mul_(factor)
+            layer.bias.data.sub_(mean).mul_(factor)
             handles.pop(layer).remove()
-            return output * factor
+            return (output - mean.view(-1, *(1,) * (output.dim() - 2))) * factor
 
         return hook
 
