@@ -21,7 +21,7 @@ from ..anchors import PAPER_ASPECT_RATIOS, PAPER_SIZES, base_anchors, grid_ancho
 from ..boxes import box_iou, clip_boxes
 from ..matching import IGNORED, NEGATIVE, POSITIVE, BalancedSampler, Matcher, Matches, Sample
 from ..viz.palette import GREEN, GREY, PURPLE, SKY_BLUE, STATES, VERMILION, YELLOW, State, state_index
-from .anchors import CSS, STRIDE, cells, with_panel
+from .anchors import CSS, HIGH, LOW, STRIDE, cells, with_panel
 from .box_canvas import BoxCanvas
 from .bundle import bundle
 
@@ -127,7 +127,9 @@ class IoUExplorer(BoxCanvas):
         other.semilogx(SCALES, self.scale_curve(), color=CURVE, base=2)
         for ax, here in ((axes, 0), (other, 1)):
             ax.plot(here, self.iou, "o", color=VERMILION)
-        axes.set(ylim=(0, 1), ylabel="IoU", xlabel="anchor shifted, px")
+            for level in (LOW, HIGH):
+                ax.axhline(level, color=GREY, lw=1)
+        axes.set(ylim=(0, 1), yticks=(0, LOW, HIGH, 1), ylabel="IoU", xlabel="anchor shifted, px")
         other.set(xlabel="anchor scaled, times", xticks=FACTORS, xticklabels=[f"{factor:g}" for factor in FACTORS])
         other.tick_params(labelleft=False)
         return figure
