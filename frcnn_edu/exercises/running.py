@@ -14,11 +14,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+import torchvision  # noqa: F401 - or a learner's own import of it takes their seconds and is cut off half-way
 
 STOP_TRIES = 20
 STOP_WAIT = 0.05
 """A loop that catches every exception is told to stop this often, and this many seconds apart."""
-
 
 NO_GPU = ("not compiled with CUDA", "no NVIDIA", "No CUDA GPUs")
 """What PyTorch's errors say where a GPU is asked for in vain."""
