@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
+from frcnn_edu.pretrained import fetching
+
 TINY_CHANNELS = (16, 32, 64, 96)
 NORM_GROUPS = 8
 
@@ -35,10 +37,11 @@ def vgg16(weights: str | None = None, trainable_layers: int = 13) -> nn.Sequenti
     """VGG16 up to conv5_3, stride 16, 512 channels; of its 13 convolutions the last `trainable_layers` learn.
 
     `weights` is a name of torchvision's, such as "IMAGENET1K_V1". The paper trains conv3_1 and up: 9 layers.
-    Raises ValueError for more than 13 layers, or fewer than 0.
+    Raises ValueError for more than 13 layers, or fewer than 0, WeightsError for weights that are not to be had.
     """
     _check_trainable(trainable_layers, 13)
-    body = torchvision.models.vgg16(weights=weights).features[:-1]
+    with fetching("vgg16", weights):
+        body = torchvision.models.vgg16(weights=weights).features[:-1]
     layers = [layer for layer in body if isinstance(layer, nn.Conv2d)]
     for layer in layers[: len(layers) - trainable_layers]:
         layer.requires_grad_(False)
@@ -50,10 +53,12 @@ def mobilenet_v2(weights: str | None = None, trainable_layers: int = 14, out_cha
 
     With `weights`, a name of torchvision's, its batch norms are frozen and of its 18 blocks the last `trainable_layers`
     learn: by default all but those before stride 8, which see edges and colours and cost most. Without, all learn.
-    Raises ValueError for more than 18 blocks, or fewer than 0.
+    Raises ValueError for more than 18 blocks, or fewer than 0, WeightsError for weights that are not to be had.
     """
     _check_trainable(trainable_layers, 18)
-    features = torchvision.models.mobilenet_v2(weights=weights, norm_layer=_FrozenNorm if weights else None).features
+    norm = _FrozenNorm if weights else None
+    with fetching("mobilenet_v2", weights):
+        features = torchvision.models.mobilenet_v2(weights=weights, norm_layer=norm).features
     if weights:
         for block in features[: 18 - trainable_layers]:
             block.requires_grad_(False)
@@ -68,7 +73,8 @@ def resnet50_fpn(weights: str | None = None, frozen_norm: bool = False, trainabl
     """
     _check_trainable(trainable_layers, 5)
     norm = FrozenBatchNorm2d if frozen_norm else nn.BatchNorm2d
-    body = torchvision.models.resnet50(weights=weights, norm_layer=norm)
+    with fetching("resnet50", weights):
+        body = torchvision.models.resnet50(weights=weights, norm_layer=norm)
     trainable = ("layer4", "layer3", "layer2", "layer1", "conv1", "bn1")
     trainable = trainable if trainable_layers == 5 else trainable[:trainable_layers]
     for name, parameter in body.named_parameters():

@@ -21,6 +21,7 @@ from frcnn_edu import backbones
 from frcnn_edu.anchors import PAPER_ASPECT_RATIOS, PAPER_SIZES, AnchorGenerator
 from frcnn_edu.config import Config
 from frcnn_edu.images import ImageBatch, batch_images, check_images, check_targets, resize_boxes
+from frcnn_edu.pretrained import DETECTOR, fetching, weights_of
 from frcnn_edu.roi_heads import FastRCNNPredictor, RoIHeads, RoIPass, TwoMLPHead
 from frcnn_edu.roi_pool import MultiScaleRoIPool
 from frcnn_edu.rpn import RegionProposalNetwork, RPNHead, RPNPass
@@ -236,9 +237,10 @@ def fasterrcnn_resnet50_fpn(
     """torchvision's model of that name, to the letter: ``weights="COCO_V1"`` are its weights for COCO's 91 classes.
 
     Nothing is fetched unless named: `weights` and `weights_backbone` come through torchvision's hub and cache. With
-    either, batch norms are frozen and the last three of the body's five parts learn, unless you say how many.
+    either, batch norms are frozen and the last three of the body's five parts learn, unless you say how many. Raises
+    WeightsError, in one sentence, for weights that are neither in the cache nor to be had.
     """
-    published = torchvision.models.get_weight(f"FasterRCNN_ResNet50_FPN_Weights.{weights}") if weights else None
+    published = weights_of(DETECTOR, weights) if weights else None
     classes = len(published.meta["categories"]) if published else num_classes
     if classes is None:
         raise ValueError("num_classes must be given, the background counted; only weights bring their own")
@@ -249,7 +251,8 @@ def fasterrcnn_resnet50_fpn(
     body = backbones.resnet50_fpn(None if weights else weights_backbone, pretrained, trainable)
     model = FasterRCNN(body, classes, **options)
     if published:
-        model.load_state_dict(published.get_state_dict(progress=True, check_hash=True))
+        with fetching(DETECTOR, weights):
+            model.load_state_dict(published.get_state_dict(progress=True, check_hash=True))
         for module in model.modules():
             if isinstance(module, FrozenBatchNorm2d):
                 module.eps = 0.0  # these weights were trained before torchvision's frozen norms had an eps

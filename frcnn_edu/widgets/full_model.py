@@ -325,18 +325,17 @@ def biographies(
     found, rpn, rois = trace.detections[0], trace.rpn, trace.roi
     proposals = rpn.proposals[0]
     ranks = rpn.logits[0].argsort(descending=True).argsort()  # (A,)
-    per_cell, _, columns = rpn.level_sizes[0]
     probabilities = rois.class_logits.softmax(dim=1)  # (P, K)
     lives = []
     for i in (found.scores >= least_score).nonzero().flatten().tolist():
         anchor, proposal = int(found.anchor_index[i]), int(found.proposal_index[i])
-        row, column = divmod(anchor // per_cell, columns)
+        row, column, which = _place(anchor, rpn.level_sizes)
         box = trace.batch.to_original(rpn.anchors[anchor][None], 0)  # (1, 4)
         truth = target["boxes"][box_iou(found.boxes[i][None], target["boxes"])[0].argmax()]
         life = {
             "index": anchor,
             "cell": [row, column],
-            "which": anchor % per_cell,
+            "which": which,
             "center": ((box[0, :2] + box[0, 2:]) / 2).tolist(),
             "objectness": rpn.logits[0, anchor].sigmoid().item(),
             "rank": int(ranks[anchor]) + 1,
@@ -352,6 +351,15 @@ def biographies(
         }
         lives.append(life)
     return lives
+
+
+def _place(anchor: int, level_sizes: Sequence[tuple[int, int, int]]) -> tuple[int, int, int]:
+    """Row and column of an anchor on its level of the pyramid, and which of the cell's anchors it is."""
+    for per_cell, rows, columns in level_sizes:
+        if anchor < per_cell * rows * columns:
+            break
+        anchor -= per_cell * rows * columns
+    return *divmod(anchor // per_cell, columns), anchor % per_cell
 
 
 def _runners_up(probabilities: Tensor, class_names: Sequence[str]) -> list[list]:

@@ -283,7 +283,7 @@ class RecallExplorer(BoxCanvas):
     """The recall of a data set's objects after each step of `FUNNEL`, against IoU.
 
     `data_set` holds (image, target) pairs, `traces` one trace for each image alone, by the detector `model`.
-    Raises ValueError where the two differ in number or there is no object at all.
+    Raises ValueError where the two differ in number, a detector has several levels, or there is no object at all.
     """
 
     _esm = bundle(HERE / "proposals_recall.js")
@@ -321,6 +321,8 @@ class RecallExplorer(BoxCanvas):
     ) -> None:
         if len(data_set) != len(traces):
             raise ValueError(f"{len(data_set)} images have {len(traces)} traces; give one of each per image")
+        if any(len(trace.rpn.level_sizes) > 1 for trace in traces):
+            raise ValueError("the funnel is one level's: each level of a pyramid chooses its own best boxes")
         self._items = list(data_set)
         self._ends = np.cumsum([0, *(len(target["boxes"]) for _, target in self._items)])
         if self._ends[-1] == 0:

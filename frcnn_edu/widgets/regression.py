@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ..boxes import box_iou, decode_boxes, encode_boxes
 from ..config import Config
-from ..faster_rcnn import FasterRCNN
+from ..faster_rcnn import FasterRCNN, Trace
 from ..matching import POSITIVE
 from ..viz.palette import GREEN, SKY_BLUE, VERMILION, YELLOW, State
 from .anchors import CSS, outline, with_panel
@@ -151,6 +151,21 @@ def pulls(models: Mapping[int, FasterRCNN], image: Tensor, target: Mapping[str, 
         moved.append(trace.batch.to_original(decoded, 0))
     anchors = trace.batch.to_original(anchors[positive], 0)  # (P, 4)
     return Pulls(tuple(models), anchors, target["boxes"][matches.gt_index[positive]], torch.stack(moved))
+
+
+def trained_pulls(trace: Trace, boxes: Tensor) -> Pulls:
+    """Two moments of one network alone: 0, the positive anchors where they stand, and 1, where the network sends them.
+
+    `trace` has targets, and `boxes` are theirs. Raises ValueError where there is no object.
+    """
+    if len(boxes) == 0:
+        raise ValueError("an image without objects has no positive anchors: choose another one")
+    matches = trace.rpn.targets[0].matches
+    positive = (matches.labels == POSITIVE).nonzero().squeeze(1)  # (P,)
+    anchors = trace.rpn.anchors[positive]
+    moved = torch.stack((anchors, decode_boxes(trace.rpn.deltas[0, positive].detach(), anchors)))  # (2, P, 4)
+    moved = torch.stack([trace.batch.to_original(one, 0) for one in moved])
+    return Pulls((0, 1), moved[0], boxes[matches.gt_index[positive]], moved)
 
 
 def raw_offsets(gt_boxes: Tensor, anchors: Tensor) -> Tensor:

@@ -1,0 +1,190 @@
+"""Data report: what a data set is made of, before anybody trains on it.
+
+Half an hour with these numbers saves days: how many objects there are of each class, how large and of which shape they
+are *as the network will see them* (it resizes every image), whether the anchors that you are about to use can reach
+them, and which anchors would.
+
+Shapes are compared by the IoU of two boxes with the same centre, which is what two sizes and two ratios make of it: a
+grid of anchors can do no better. `fit_anchors` looks for K shapes by k-means with 1 - IoU as the distance, as YOLOv2
+did (section 2, "Dimension Clusters"); distances in pixels would care about large boxes only.
+"""
+
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from frcnn_edu.anchors import PAPER_ASPECT_RATIOS, PAPER_SIZES, base_anchors
+from frcnn_edu.config import Config
+
+MOST_ROUNDS = 100
+GOOD, FAIR = 0.7, 0.5
+"""IoU from which an anchor is positive in its own right, and from which a box is right."""
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """The boxes of a data set, without its pictures: N boxes on I images."""
+
+    class_names: tuple[str, ...]
+    """The background's first."""
+    image_sizes: Tensor
+    """(I, 2): width and height in pixels of the file."""
+    image_index: Tensor
+    """(N,) int64: the image that each box is on."""
+    labels: Tensor
+    """(N,) int64."""
+    shapes: Tensor
+    """(N, 2): width and height of each box, in pixels of the file."""
+
+    @property
+    def per_class(self) -> dict[str, int]:
+        """How many boxes there are of each class, also of those with none."""
+        counts = Counter(self.labels.tolist())
+        return {name: counts[label] for label, name in enumerate(self.class_names) if label}
+
+    @property
+    def per_image(self) -> list[int]:
+        """How many boxes each image has."""
+        return torch.bincount(self.image_index, minlength=len(self.image_sizes)).tolist()
+
+    @property
+    def sizes(self) -> Tensor:
+        """The side of the square of the same area: (N,)."""
+        return self.shapes.prod(dim=1).sqrt()
+
+    @property
+    def ratios(self) -> Tensor:
+        """Height over width: (N,)."""
+        return self.shapes[:, 1] / self.shapes[:, 0]
+
+    def resized(self, config: Config) -> "DataReport":
+        """The same in pixels of the images as a model of this `config` resizes them."""
+        shorter, longer = self.image_sizes.amin(dim=1), self.image_sizes.amax(dim=1)  # (I,)
+        scale = torch.minimum(config.min_sizes[-1] / shorter, config.max_size / longer)  # (I,)
+        shapes = self.shapes * scale[self.image_index, None]
+        return DataReport(self.class_names, self.image_sizes * scale[:, None], self.image_index, self.labels, shapes)
+
+    def __str__(self) -> str:
+        images, boxes = len(self.image_sizes), len(self.labels)
+        wide, high = (sorted({int(size) for size in column}) for column in self.image_sizes.T.tolist())
+        lines = [f"{images} images of {_range(wide)} x {_range(high)} pixels, {boxes} boxes"]
+        if boxes:
+            a_picture = statistics.median(self.per_image)
+            lines.append(f"boxes an image: {min(self.per_image)} to {max(self.per_image)}, median {a_picture:g}")
+            lines += [f"  {name}: {count}" for name, count in self.per_class.items()]
+            for name, values in (("size", self.sizes), ("height / width", self.ratios)):
+                low, middle, high = values.quantile(torch.tensor([0.05, 0.5, 0.95])).tolist()
+                lines.append(f"{name}: {low:.3g} to {high:.3g} (nine boxes in ten), median {middle:.3g}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How well some anchors' shapes fit some boxes."""
+
+    best: Tensor
+    """(N,): for each box the IoU with the anchor of the best shape, centred on it."""
+
+    @property
+    def mean(self) -> float:
+        """Of all boxes; NaN without any."""
+        return self.best.mean().item()
+
+    def share(self, iou: float) -> float:
+        """Of the boxes that an anchor's shape reaches by `iou`."""
+        return (self.best >= iou).float().mean().item()
+
+    def __str__(self) -> str:
+        return (
+            f"mean best IoU {self.mean:.2f}; {self.share(FAIR):.0%} reach {FAIR}, {self.share(GOOD):.0%} reach {GOOD}"
+        )
+
+
+def examine(dataset: Dataset, class_names: Sequence[str] | None = None) -> DataReport:
+    """The report on a data set of (image, target) pairs, which reads every picture.
+
+    Class names are `dataset.class_names`, if not given. Raises ValueError for a data set without images.
+    """
+    sizes, targets = [], []
+    for index in range(len(dataset)):
+        image, target = dataset[index]
+        sizes.append((image.shape[2], image.shape[1]))
+        targets.append(target)
+    return examine_targets(targets, sizes, dataset.class_names if class_names is None else class_names)
+
+
+def examine_targets(
+    targets: Sequence[Mapping[str, Tensor]], image_sizes: Sequence[tuple[int, int]], class_names: Sequence[str]
+) -> DataReport:
+    """The same from targets, ``boxes`` (N, 4) and ``labels`` (N,), and the (width, height) of their images.
+
+    Raises ValueError where the two differ in number, or there are none.
+    """
+    if len(targets) != len(image_sizes) or len(targets) == 0:
+        raise ValueError(f"one target for each image is needed, got {len(targets)} for {len(image_sizes)} images")
+    counts = torch.tensor([len(target["boxes"]) for target in targets])
+    boxes = torch.cat([target["boxes"] for target in targets]).float()  # (N, 4)
+    labels = torch.cat([target["labels"] for target in targets])  # (N,)
+    sizes = torch.tensor([list(size) for size in image_sizes], dtype=torch.float32)  # (I, 2)
+    index = torch.arange(len(targets)).repeat_interleave(counts)  # (N,)
+    return DataReport(tuple(class_names), sizes, index, labels, boxes[:, 2:] - boxes[:, :2])
+
+
+def shape_iou(shapes: Tensor, others: Tensor) -> Tensor:
+    """IoU of boxes with the same centre, by width and height alone: (N, 2), (K, 2) -> (N, K)."""
+    shared = torch.minimum(shapes[:, None], others[None]).prod(dim=2)  # (N, K)
+    return shared / (shapes.prod(dim=1)[:, None] + others.prod(dim=1)[None] - shared)
+
+
+def anchor_shapes(sizes: Sequence[float] = PAPER_SIZES, ratios: Sequence[float] = PAPER_ASPECT_RATIOS) -> Tensor:
+    """Width and height of the anchors of every size and ratio; without arguments the paper's nine: (R * S, 2)."""
+    anchors = base_anchors(sizes, ratios)
+    return anchors[:, 2:] - anchors[:, :2]
+
+
+def coverage(shapes: Tensor, anchors: Tensor) -> Coverage:
+    """How well anchors' shapes, (K, 2), fit boxes' shapes, (N, 2)."""
+    return Coverage(shape_iou(shapes, anchors).amax(dim=1))
+
+
+def fit_anchors(shapes: Tensor, count: int, seed: int = 0) -> Tensor:
+    """Shapes of `count` anchors that fit boxes of these shapes: k-means on 1 - IoU: (N, 2) -> (count, 2), by area.
+
+    Each round gives every box to the anchor of highest IoU, and moves the anchor to the median of its boxes; it ends
+    when no box changes hands. Raises ValueError for fewer different shapes than anchors.
+    Source: YOLO9000, section 2.
+    """
+    different = shapes.unique(dim=0)
+    if not 1 <= count <= len(different):
+        raise ValueError(f"{count} anchors cannot be fitted to {len(different)} different shapes")
+    centers = _spread_out(different, count, seed)  # (count, 2)
+    owner = torch.full((len(shapes),), -1)
+    for _ in range(MOST_ROUNDS):
+        nearest = shape_iou(shapes, centers).argmax(dim=1)  # (N,)
+        if torch.equal(nearest, owner):
+            break
+        owner = nearest
+        centers = torch.stack([_median(shapes[owner == k], centers[k]) for k in range(count)])
+    return centers[centers.prod(dim=1).argsort()]
+
+
+def _spread_out(shapes: Tensor, count: int, seed: int) -> Tensor:
+    """A first shape drawn at random, then each time the one that all so far fit worst."""
+    start = int(torch.randint(len(shapes), (), generator=torch.Generator().manual_seed(seed)))
+    chosen = [start]
+    while len(chosen) < count:
+        chosen.append(int(shape_iou(shapes, shapes[chosen]).amax(dim=1).argmin()))
+    return shapes[chosen]
+
+
+def _median(shapes: Tensor, otherwise: Tensor) -> Tensor:
+    return shapes.median(dim=0).values if len(shapes) else otherwise
+
+
+def _range(values: Sequence[int]) -> str:
+    return f"{values[0]}" if values[0] == values[-1] else f"{values[0]} to {values[-1]}"

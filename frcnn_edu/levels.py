@@ -1,0 +1,99 @@
+"""Levels: one floor of a feature pyramid, looked at alone.
+
+A pyramid has a map for each stride, 4 to 64, and the region proposal network answers on all of them; its anchors,
+logits and deltas lie one level after the other. The lessons' explorers show one map. `view_level` cuts a trace down to
+one level, and hands over the picture as the network sees it: resized, and padded to whole cells.
+
+What is cut keeps its numbers: an anchor's logit, its label and the step at which NMS dropped it are the whole
+network's. Only the sample of the loss is smaller than 256, for the other levels have their share of it.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from frcnn_edu.config import Config
+from frcnn_edu.faster_rcnn import Trace
+from frcnn_edu.images import resize_boxes
+from frcnn_edu.matching import Matches
+from frcnn_edu.rpn import AnchorTargets, Proposals, RPNPass
+
+
+@dataclass(frozen=True)
+class LevelView:
+    """One level of a trace's first image, in pixels of the picture that the network saw."""
+
+    image: Tensor
+    """(3, H, W) in [0, 1]: that picture, resized and padded; the padding is grey."""
+    boxes: Tensor
+    """(G, 4): the objects on it."""
+    trace: Trace
+    """The trace with this level's map, anchors, proposals and targets alone; without a second stage."""
+    stride: int
+    """Pixels a cell is wide."""
+
+    @property
+    def feature_map(self) -> Tensor:
+        """(C, rows, columns)."""
+        return next(iter(self.trace.features.values()))[0]
+
+
+def view_level(trace: Trace, config: Config, level: int, boxes: Tensor | None = None) -> LevelView:
+    """Level number `level` of a trace, 0 the finest; `boxes`, (G, 4), lie on the image that was handed in.
+
+    `config` is the model's: it says how the picture was normalised. Raises ValueError for a level that is not there.
+    """
+    names = list(trace.features)
+    if not 0 <= level < len(names):
+        raise ValueError(f"the levels are 0 to {len(names) - 1}, finest first, got {level}")
+    feature_map = trace.features[names[level]]
+    batch = replace(trace.batch, tensors=trace.batch.tensors[:1])
+    boxes = torch.zeros(0, 4) if boxes is None else resize_boxes(boxes, batch.original_sizes[0], batch.sizes[0])
+    rpn = _one_level(trace.rpn, level)
+    alone = Trace(batch, OrderedDict({names[level]: feature_map}), rpn, None, None, None)
+    return LevelView(_picture(batch.tensors[0], config), boxes, alone, batch.tensors.shape[-1] // feature_map.shape[-1])
+
+
+def _picture(normalised: Tensor, config: Config) -> Tensor:
+    """A normalised image as it looked before: (3, H, W) -> (3, H, W) in [0, 1]."""
+    mean, std = (normalised.new_tensor(values)[:, None, None] for values in (config.image_mean, config.image_std))
+    return (normalised * std + mean).clamp(0, 1)
+
+
+def _one_level(rpn: RPNPass, level: int) -> RPNPass:
+    counts = [per_cell * rows * columns for per_cell, rows, columns in rpn.level_sizes]
+    start = sum(counts[:level])
+    mine = slice(start, start + counts[level])
+    return RPNPass(
+        rpn.anchors[mine],
+        [rpn.level_sizes[level]],
+        rpn.logits[:1, mine],
+        rpn.deltas[:1, mine],
+        [_proposals(rpn.proposals[0], level, start)],
+        None if rpn.targets is None else [_targets(rpn.targets[0], mine)],
+    )
+
+
+def _proposals(found: Proposals, level: int, start: int) -> Proposals:
+    """The candidates of one level, with indices that count them alone."""
+    here = found.level == level  # (K,)
+    number = here.cumsum(0) - 1  # (K,)
+    kept = number[found.kept[here[found.kept]]]
+    parts = {
+        "anchor_index": found.anchor_index[here] - start,
+        "level": torch.zeros_like(found.level[here]),
+        "kept": kept,
+        **{name: getattr(found, name)[here] for name in ("scores", "decoded", "clipped", "large_enough")},
+    }
+    if found.suppressed_by is not None:
+        by = found.suppressed_by[here]  # (k,)
+        parts["suppressed_by"] = number[by.clamp(min=0)].where(by >= 0, -1)
+    return replace(found, **parts)
+
+
+def _targets(targets: AnchorTargets, mine: slice) -> AnchorTargets:
+    matches = Matches(*(getattr(targets.matches, name)[mine] for name in ("labels", "gt_index", "iou")))
+    here = (targets.sampled >= mine.start) & (targets.sampled < mine.stop)  # (S,)
+    return AnchorTargets(matches, targets.sampled[here] - mine.start, targets.labels[here], targets.deltas[here])

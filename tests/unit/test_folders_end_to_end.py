@@ -1,0 +1,113 @@
+"""Train, evaluate and predict, from the command line, on folders as people have them.
+
+Both layouts, with difficult boxes and crowds, names with blanks and in other scripts, grey and CMYK pictures.
+"""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from PIL import Image, ImageDraw
+
+NAMES = ("plain one", "Übung Nr 2", "사진 셋", "grey", "print")
+TINY = ("min_size=64", "max_size=96", "rpn_pre_nms_top_n_train=50", "rpn_post_nms_top_n_train=20")
+SIZE = (80, 60)
+
+
+def picture(number):
+    """A dark square and a bright bar on grey, elsewhere on each picture, and their boxes."""
+    square, bar = (5 + 3 * number, 10, 25 + 3 * number, 30), (10, 40, 60, 50)
+    image = Image.new("RGB", SIZE, (120, 130, 140))
+    drawing = ImageDraw.Draw(image)
+    drawing.rectangle(square, fill=(20, 20, 60))
+    drawing.rectangle(bar, fill=(240, 220, 60))
+    image = {"grey": image.convert("L"), "print": image.convert("CMYK")}.get(NAMES[number], image)
+    return image, {"dark square": square, "bright bar": bar}
+
+
+def write_pictures(folder):
+    folder.mkdir(parents=True)
+    return {name: folder / f"{name}.jpg" for name in NAMES}
+
+
+def make_voc(root):
+    paths = write_pictures(root / "JPEGImages")
+    (root / "Annotations").mkdir()
+    (root / "ImageSets" / "Main").mkdir(parents=True)
+    for number, (name, path) in enumerate(paths.items()):
+        image, boxes = picture(number)
+        image.save(path)
+        objects = ""
+        for index, (label, box) in enumerate(boxes.items()):
+            edges = "".join(f"<{k}>{v}</{k}>" for k, v in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True))
+            difficult = int(number == 1 and index == 0)
+            objects += (
+                f"<object><name>{label}</name><difficult>{difficult}</difficult><bndbox>{edges}</bndbox></object>"
+            )
+        size = f"<size><width>{SIZE[0]}</width><height>{SIZE[1]}</height></size>"
+        (root / "Annotations" / f"{name}.xml").write_text(f"<annotation>{size}{objects}</annotation>", "utf-8")
+    for split in ("train", "test"):
+        (root / "ImageSets" / "Main" / f"{split}.txt").write_text("\n".join(NAMES) + "\n", "utf-8")
+
+
+def make_coco(root):
+    paths = write_pictures(root / "images")
+    categories = {"dark square": 7, "bright bar": 40}
+    annotations = []
+    for number, path in enumerate(paths.values()):
+        image, boxes = picture(number)
+        image.save(path)
+        for index, (label, (x1, y1, x2, y2)) in enumerate(boxes.items()):
+            sides = [x2 - x1, y2 - y1]
+            one = {"id": len(annotations) + 1, "image_id": number, "category_id": categories[label]}
+            crowd = int(number == 1 and index == 0)
+            annotations.append(one | {"bbox": [x1, y1, *sides], "area": sides[0] * sides[1], "iscrowd": crowd})
+    images = [
+        {"id": number, "file_name": path.name, "width": SIZE[0], "height": SIZE[1]}
+        for number, path in enumerate(paths.values())
+    ]
+    content = {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": number, "name": name} for name, number in categories.items()],
+    }
+    (root / "annotations").mkdir()
+    for split in ("train", "test"):
+        (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(content), "utf-8")
+
+
+def frcnn_edu(*words, cwd):
+    done = subprocess.run(
+        [sys.executable, "-m", "frcnn_edu", *map(str, words)], cwd=cwd, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(("make", "folder"), [(make_voc, "my voc"), (make_coco, "мой coco")])
+def test_a_folder_is_learned_from_measured_on_and_predicted_on(tmp_path, make, folder):
+    make(tmp_path / folder)
+    options = [word for option in TINY for word in ("--option", option)]
+    cpu = ("--device", "cpu")
+    training = ("--steps", 8, "--batch-size", 2, "--augment", "all-ways", "--out", "my run")
+    said = frcnn_edu("train", "--data", folder, *training, *options, *cpu, cwd=tmp_path)
+    assert "trained 8 steps" in said
+    card = json.loads((tmp_path / "my run" / "model.json").read_text("utf-8"))
+    assert set(card["class_names"]) == {"__background__", "dark square", "bright bar"}
+    losses = json.loads((tmp_path / "my run" / "step-000008" / "state.json").read_text("utf-8"))["losses"]
+    total = [sum(step) for step in zip(*losses.values(), strict=True)]
+    assert sum(total[-3:]) < sum(total[:3]), "it learns"
+
+    said = frcnn_edu("evaluate", "--data", folder, "--weights", "my run", "--json", "found.json", *cpu, cwd=tmp_path)
+    assert "dark square" in said
+    figures = json.loads((tmp_path / "found.json").read_text("utf-8"))
+    assert figures["ground_truths"] == {name: 5 - (name == "dark square") for name in figures["ground_truths"]}
+    assert 0 <= figures["map"] <= 1
+
+    pictures = sorted((tmp_path / folder).glob("*mages/*.jpg"))
+    assert len(pictures) == len(NAMES)
+    frcnn_edu("predict", *pictures, "--weights", "my run", "--out", "found", "--score", 0, *cpu, cwd=tmp_path)
+    assert {path.stem for path in (tmp_path / "found").glob("*.png")} == set(NAMES)
+    detections = json.loads((tmp_path / "found" / "detections.json").read_text("utf-8"))
+    assert set(detections) == {str(path) for path in pictures}

@@ -1,0 +1,64 @@
+"""Several processes under torchrun: a killed worker ends the run clearly, and what is measured together is the same."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from frcnn_edu.checkpoints import load_model
+
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+SMALL = ("min_size=96", "max_size=96", "rpn_pre_nms_top_n_train=50", "rpn_post_nms_top_n_train=20")
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
+
+
+def command(name, *words):
+    return ["-m", "frcnn_edu", name, "--data", "shapes-plain", "--device", "cpu", *map(str, words)]
+
+
+def training(out):
+    options = [word for option in SMALL for word in ("--option", option)]
+    return command("train", "--out", out, "--steps", 24, "--batch-size", 2, "--checkpoint-every", 2, *options)
+
+
+def workers(process):
+    """The processes that torchrun has started, by their id."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(child) for child in children if "frcnn_edu" in Path(f"/proc/{child}/cmdline").read_text()]
+
+
+@pytest.mark.timeout(900)  # eight starts of PyTorch, on a machine that may be busy
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="this system does not tell a process's children")
+def test_a_killed_worker_ends_the_run_and_leaves_a_checkpoint_to_go_on_from(tmp_path):
+    out = tmp_path / "run"
+    process = subprocess.Popen([*TORCHRUN, *training(out)], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    end = time.monotonic() + 120
+    while not (out / "step-000002").is_dir():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    first, second = workers(process)
+    os.kill(second, signal.SIGKILL)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "SIGKILL" in said or "Signal 9" in said
+    assert not Path(f"/proc/{first}").exists(), "the other worker is gone, too"
+    assert not (out / "step-000024").exists(), "it was killed on its way"
+    load_model(out)
+
+    resumed = [sys.executable, *training(out), "--resume"]
+    subprocess.run(resumed, env=ENVIRONMENT, check=True, capture_output=True, timeout=300)
+    assert (out / "step-000024").is_dir()
+
+    reports = []
+    for start in ([sys.executable], TORCHRUN):
+        measured = command("evaluate", "--weights", out, "--json", tmp_path / "report.json")
+        subprocess.run([*start, *measured], env=ENVIRONMENT, check=True, capture_output=True, timeout=300)
+        reports.append(json.loads((tmp_path / "report.json").read_text("utf-8")))
+    assert reports[0]["ground_truths"] == reports[1]["ground_truths"]
+    assert reports[0]["per_class"] == pytest.approx(reports[1]["per_class"], abs=1e-3)
