@@ -91,6 +91,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 def _predict(options: argparse.Namespace) -> int:
     from frcnn_edu.datasets.images import ImageError, load_image
+    from frcnn_edu.viz import detections_figure
 
     model, card = load_model(options.weights, _device(options.device))
     options.out.mkdir(parents=True, exist_ok=True)
@@ -109,7 +110,7 @@ def _predict(options: argparse.Namespace) -> int:
         names = [card.class_names[label] for label in found["labels"].tolist()]
         results[name] = {"boxes": found["boxes"].tolist(), "scores": found["scores"].tolist(), "labels": names}
         picture = _picture_path(options.out, name)
-        _draw(image, found, names, picture)
+        detections_figure(image, found["boxes"], names, found["scores"]).savefig(picture)
         print(f"{name}: {len(names)} found, {picture}")
     _write_json(options.out / "detections.json", results)
     return 1 if failed else 0
@@ -119,18 +120,6 @@ def _download(options: argparse.Namespace) -> None:
     from frcnn_edu.datasets.download import download
 
     print(download(options.name, options.out))
-
-
-def _draw(image: torch.Tensor, found: dict[str, torch.Tensor], names: list[str], path: Path) -> None:
-    from matplotlib.figure import Figure
-
-    from frcnn_edu.viz import draw_boxes
-
-    height, width = image.shape[-2:]
-    figure = Figure(figsize=(width / 100, height / 100), dpi=max(100, 100 * 640 / width))
-    axes = figure.add_axes((0, 0, 1, 1))
-    draw_boxes(image, found["boxes"], labels=names, scores=found["scores"], states="detection", ax=axes)
-    figure.savefig(path)
 
 
 def _picture_path(folder: Path, name: str) -> Path:

@@ -32,7 +32,7 @@ MOST_SLIPS = 2
 TOLERANCE = 1e-2
 """How far an answer may be from the right one: a hundredth of a pixel."""
 
-SHELVES = ("anchors", "evaluation", "labeling", "losses", "pooling", "proposals", "regression")
+SHELVES = ("anchors", "evaluation", "labeling", "losses", "pooling", "proposals", "real_images", "regression")
 """The modules in which exercises stand."""
 
 COLORS = {True: "#009E73", False: "#D55E00"}

@@ -7,11 +7,16 @@ them, not before: the canvas in the browser needs only `palette`, which is data.
 from importlib import import_module
 
 HOMES = {
+    "detections_figure": "boxes",
     "draw_anchors": "boxes",
     "draw_architecture": "architecture",
     "draw_boxes": "boxes",
+    "draw_errors": "errors",
     "draw_heat_map": "heat_maps",
     "plot_curves": "curves",
+    "plot_errors": "errors",
+    "plot_runs": "runs",
+    "plot_shapes": "data_report",
     "show_image": "images",
 }
 """The module in which each drawing lives."""

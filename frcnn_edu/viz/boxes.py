@@ -10,6 +10,7 @@ import matplotlib.patheffects as effects
 import torch
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from torch import Tensor
@@ -61,6 +62,14 @@ def draw_boxes(
     if len(set(indices)) > 1:
         _add_legend(ax, indices)
     return ax
+
+
+def detections_figure(image: Tensor, boxes: Tensor, names: Sequence[str], scores: Tensor) -> Figure:
+    """An image with its detections, for a file: a figure of its own that the image fills, at least 640 px wide."""
+    height, width = image.shape[-2:]
+    figure = Figure(figsize=(width / 100, height / 100), dpi=max(100, 100 * 640 / width))
+    draw_boxes(image, boxes, labels=names, scores=scores, states="detection", ax=figure.add_axes((0, 0, 1, 1)))
+    return figure
 
 
 def draw_anchors(
