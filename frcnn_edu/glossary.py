@@ -55,6 +55,18 @@ TERMS = (
     Term("pretrained", "사전 학습된", "trained before on other images, such as ImageNet", "08"),
     Term("fine-tuning", "미세 조정", "training a pretrained network on", "08"),
     Term("feature pyramid network (FPN)", "특징 피라미드 네트워크", "feature maps at several strides at once", "08"),
+    Term("frozen", "동결된", "left as it is while the rest of the network learns on", "08"),
+    Term("k-means clustering", "k-평균 군집화", "finds k middles for many points: here, shapes of anchors", "08"),
+    Term("augmentation", "데이터 증강", "showing a picture mirrored, brighter, darker: more to learn from", "08"),
+    Term("localisation error", "위치 오류", "the right class in the wrong place: IoU between 0.1 and 0.5", "08"),
+    Term("duplicate", "중복 검출", "a second detection of an object that a surer one has found", "08"),
+    Term("ablation", "제거 실험", "taking one part away and measuring what it was worth", "08"),
+    Term(
+        "distributed training",
+        "분산 학습",
+        "several processes share each batch and average their gradients",
+        "08",
+    ),
 )
 """Every term, in the order of the lessons."""
 

@@ -1,0 +1,147 @@
+"""Lesson 08 in a real JupyterLab: the explorers on a pyramid's trace, with weights from a cache, and the upload page.
+
+The cells are the lesson's own, up to the last explorer, and those of the page. The weights are drawn at random and lie
+in a cache of the test's own under the name that torchvision gives COCO's, so that the lesson takes the way that it
+takes for those: it neither asks the network nor falls back on the small detector. Pictures are made smaller, for time.
+"""
+
+import io
+
+import pytest
+import torch
+import torchvision
+from lesson_files import NOTEBOOKS, cells
+from PIL import Image
+
+from frcnn_edu.pretrained import DETECTOR, weights_of
+
+pytestmark = pytest.mark.browser
+
+LESSON = NOTEBOOKS / "08_real_images.ipynb"
+EXPLORERS = {
+    "grid": "grid",
+    "labels": "label",
+    "objectness": "objectness",
+    "loss": "loss",
+    "pull": "pull",
+    "steps": "steps",
+    "pool": "pool",
+    "heads": "heads",
+}
+"""The cells that open explorers, by the explorer's name in the kernel."""
+
+WANTED = ("map", "weights", "photo", "found", "levels", "view", *EXPLORERS.values(), "page")
+PIXELS = "root => [...root.querySelectorAll('canvas')].map(canvas => canvas.toDataURL())"
+AS_WRITTEN, SMALLER = 'weights="COCO_V1")', 'weights="COCO_V1", min_size=320, max_size=480)'
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """A TORCH_HOME that holds random weights under the name of COCO's."""
+    home = tmp_path_factory.mktemp("torch")
+    folder = home / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    torch.manual_seed(0)
+    drawn = torchvision.models.detection.fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None)
+    torch.save(drawn.state_dict(), folder / weights_of(DETECTOR, "COCO_V1").url.rsplit("/", 1)[-1])
+    return home
+
+
+@pytest.fixture(scope="module")
+def lesson(open_notebook, cache):
+    sources = {cell["id"]: cell["source"] for cell in cells(LESSON, "code")}
+    assert AS_WRITTEN in sources["weights"]
+    sources["weights"] = sources["weights"].replace(AS_WRITTEN, SMALLER)
+    setting = f"import os, torch\nos.environ['TORCH_HOME'] = {str(cache)!r}\ntorch.manual_seed(0);"
+    notebook = open_notebook([setting, *(sources[name] for name in WANTED)])
+    notebook.page.set_viewport_size({"width": 1280, "height": 1200})
+    notebook.run_all(240)
+    return notebook
+
+
+@pytest.fixture(autouse=True)
+def nothing_went_wrong(lesson):
+    yield
+    assert {where: what for where, what in lesson.problems().items() if what} == {}
+
+
+def cell_of(lesson, name):
+    """The cell called `name`, scrolled into view."""
+    number = 1 + WANTED.index(name)
+    lesson.page.evaluate(f"jupyterapp.shell.currentWidget.content.scrollToItem({number}, 'start')")
+    found = lesson.page.locator(f'[data-windowed-list-index="{number}"]')
+    found.wait_for()
+    return found
+
+
+def explorer(lesson, name):
+    """The explorer called `name` in the kernel, scrolled into view."""
+    found = cell_of(lesson, EXPLORERS[name]).locator(".anchors-columns, .labeling-columns, .box-canvas").first
+    found.wait_for()
+    found.scroll_into_view_if_needed()
+    lesson.settle()
+    return found
+
+
+def slider(found, label):
+    return found.locator("label", has_text=label).locator("input")
+
+
+def test_the_weights_came_from_the_cache(lesson):
+    assert lesson.evaluate("type(detector.backbone).__name__, len(names), len(trace.features)") == ("Pyramid", 91, 5)
+    assert lesson.evaluate("[one.stride for one in (view_level(trace, detector.config, n) for n in range(5))]") == [
+        4,
+        8,
+        16,
+        32,
+        64,
+    ]
+
+
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_every_explorer_is_there_and_has_drawn(lesson, name):
+    found = explorer(lesson, name)
+    assert len(set(found.evaluate(PIXELS))) > 1, "the layers of a canvas that has drawn nothing are all alike"
+    assert found.bounding_box()["width"] < 1280
+
+
+def test_the_steps_of_the_level_are_walked_through_by_slider(lesson):
+    found = explorer(lesson, "steps")
+    before = found.evaluate(PIXELS)
+    moved = found.locator("input[type=range]").first
+    moved.focus()
+    here = lesson.evaluate("steps.step")
+    lesson.page.keyboard.press("ArrowRight" if here == 0 else "ArrowLeft")
+    lesson.wait_until(f"steps.step != {here}")
+    lesson.settle()
+    assert found.evaluate(PIXELS) != before
+
+
+def test_an_anchor_goes_back_to_where_it_stood(lesson):
+    found = explorer(lesson, "pull")
+    before = found.evaluate(PIXELS)
+    slider(found, "Training step").focus()
+    lesson.page.keyboard.press("ArrowLeft")
+    lesson.wait_until("pull.snapshot == 0")
+    lesson.settle()
+    assert found.evaluate(PIXELS) != before
+    assert lesson.evaluate("bool((pull.moved == pull._found.anchors).all())")
+
+
+def test_the_page_answers_a_photograph_and_a_text_that_is_called_one(lesson):
+    photo = io.BytesIO()
+    Image.linear_gradient("L").convert("RGB").save(photo, "PNG")
+    found = cell_of(lesson, "page")
+    chosen = [
+        {"name": "drawn by hand.png", "mimeType": "image/png", "buffer": photo.getvalue()},
+        {"name": "notes.jpg", "mimeType": "image/jpeg", "buffer": b"only text in here"},
+    ]
+    with lesson.page.expect_file_chooser() as chooser:
+        found.get_by_role("button", name="Choose photographs").click()
+    chooser.value.set_files(chosen)
+    lesson.wait_until("len(page.answers.children) == 2", timeout=60)
+    found.get_by_text("notes.jpg is no picture that Pillow knows").wait_for()
+    found.get_by_text("drawn by hand.png:").wait_for()
+    shown = found.locator(".widget-image, img.jupyter-widgets").first
+    shown.wait_for()
+    lesson.page.wait_for_function("image => image.naturalWidth > 0", arg=shown.element_handle())
