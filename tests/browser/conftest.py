@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 from jupyterlab_driver import CHROMIUM_FLAGS, NO_CHROMIUM, LabServer, Notebook, find_chromium
+from lesson_driver import SCREEN
 
 VIEWPORT = {"width": 1280, "height": 900}
+RUN_TIMEOUT = 240
 
 
 @pytest.fixture(scope="session")
@@ -33,10 +35,12 @@ def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
 
 @pytest.fixture(scope="module")
 def open_notebook(chromium: object, lab_server: LabServer) -> Iterator[Callable[..., Notebook]]:
-    """Opens a notebook, a file or a list of code cells, in a page of its own; all are closed after the module."""
+    """Opens a notebook, a file or a list of cells, in a page of its own; all are closed after the module."""
     opened: list[Notebook] = []
 
-    def open_one(what: Path | list[str], name: str = "test.ipynb", dpr: float = 1, dark: bool = False) -> Notebook:
+    def open_one(
+        what: Path | list[str | dict], name: str = "test.ipynb", dpr: float = 1, dark: bool = False
+    ) -> Notebook:
         lab_server.use_theme(dark)
         path = lab_server.write_notebook(name, what) if isinstance(what, list) else lab_server.copy_notebook(what)
         context = chromium.new_context(viewport=VIEWPORT, device_scale_factor=dpr)
@@ -46,3 +50,25 @@ def open_notebook(chromium: object, lab_server: LabServer) -> Iterator[Callable[
     yield open_one
     for notebook in opened:
         notebook.close()
+
+
+@pytest.fixture(scope="module")
+def open_lesson(open_notebook: Callable[..., Notebook]) -> Callable[[Path | list[dict]], Notebook]:
+    """Opens a lesson, or those of its cells that a test needs, on a high screen, and runs it."""
+
+    def open_one(what: Path | list[dict]) -> Notebook:
+        notebook = open_notebook(what)
+        notebook.page.set_viewport_size(SCREEN)
+        notebook.run_all(RUN_TIMEOUT)
+        return notebook
+
+    return open_one
+
+
+@pytest.fixture(autouse=True)
+def nothing_went_wrong(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After every test with a fixture `lesson`: no cell, callback or script of it has failed, no request left."""
+    lesson = request.getfixturevalue("lesson") if "lesson" in request.fixturenames else None
+    yield
+    if lesson is not None:
+        assert lesson.problems() == {}

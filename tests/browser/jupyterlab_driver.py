@@ -80,9 +80,12 @@ class LabServer:
         except subprocess.TimeoutExpired:
             self.process.kill()
 
-    def write_notebook(self, name: str, cells: list[str]) -> str:
-        """Write a notebook of these code cells; returns its path inside the folder."""
-        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
+    def write_notebook(self, name: str, cells: list[str | dict]) -> str:
+        """Write a notebook of these cells, the code of one or all that a lesson has; returns its path in the folder."""
+        made = [
+            nbformat.v4.new_code_cell(cell) if isinstance(cell, str) else nbformat.from_dict(cell) for cell in cells
+        ]
+        notebook = nbformat.v4.new_notebook(cells=made)
         notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
         path = self._fresh_folder() / name
         nbformat.write(notebook, path)

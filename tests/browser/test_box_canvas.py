@@ -7,14 +7,11 @@ import statistics
 from pathlib import Path
 
 import pytest
+from lesson_driver import HAND_MS, KERNEL_MS, PAD, UPDATES, pixels
 
 pytestmark = pytest.mark.browser
 
-PAD = 7
 TIMES = "\N{MULTIPLICATION SIGN}"
-UPDATES = 20
-FRAME_MS = 16
-ROUND_TRIP_MS = 60
 NOISE = 2
 """How much slower than its figure a run may be on a busy machine before a test fails."""
 
@@ -105,7 +102,7 @@ class Hand:
         return self.root.get_by_role("button", name=name)
 
     def picture(self):
-        return self.stage.evaluate("stage => [...stage.querySelectorAll('canvas')].map(c => c.toDataURL()).join()")
+        return pixels(self.stage)
 
 
 @pytest.fixture(scope="module")
@@ -453,7 +450,7 @@ def test_hover_over_5000_boxes_fits_a_frame(crowd):
     hand = Hand(crowd)
     place = hand.stage.bounding_box()
     ms = median_of_updates(crowd, "hover", lambda i: hand.page.mouse.move(place["x"] + 60 + 12 * i, place["y"] + 200))
-    assert ms <= FRAME_MS * NOISE
+    assert ms <= HAND_MS * NOISE
 
 
 def test_drag_over_5000_boxes_fits_a_frame(crowd):
@@ -467,14 +464,14 @@ def test_drag_over_5000_boxes_fits_a_frame(crowd):
     hand.page.mouse.up()
     hand.settle()
     assert crowd.evaluate("canvas.boxes[0].tolist()")[0] > x1
-    assert ms <= FRAME_MS * NOISE
+    assert ms <= HAND_MS * NOISE
 
 
 def test_filtering_5000_boxes_keeps_up(crowd):
     hand = Hand(crowd)
     hand.slider("Score at least").focus()
     ms = median_of_updates(crowd, "filter", lambda i: hand.page.keyboard.press("ArrowRight"))
-    assert ms <= ROUND_TRIP_MS * NOISE
+    assert ms <= KERNEL_MS * NOISE
 
 
 def test_a_slider_that_needs_the_kernel_answers_in_time(crowd):
@@ -507,7 +504,7 @@ def test_a_slider_that_needs_the_kernel_answers_in_time(crowd):
         for _ in range(UPDATES)
     ]
     print(f"slider through the kernel: {statistics.median(times):.0f} ms from key to picture (median of {UPDATES})")
-    assert statistics.median(times) <= ROUND_TRIP_MS * NOISE
+    assert statistics.median(times) <= KERNEL_MS * NOISE
 
 
 @pytest.mark.parametrize(("dpr", "dark"), [(1, False), (2, True)])

@@ -1,14 +1,12 @@
 """Exercises in a real JupyterLab: type a wrong answer and read what went wrong, type the right one and see green."""
 
-import json
 import time
-from pathlib import Path
 
 import pytest
+from lesson_files import NOTEBOOKS, cells_called
 
 pytestmark = pytest.mark.browser
 
-LESSONS = Path(__file__).parents[2] / "notebooks"
 SECONDS = 1.0
 """How long the learner waits for the verdict, from the key that runs the check."""
 ATTEMPTS = 3
@@ -56,57 +54,48 @@ VERDICT = """([id, before]) => {
 
 
 @pytest.fixture(scope="module")
-def notebook(open_notebook, tmp_path_factory):
+def lesson(open_lesson):
     """The exercises' own cells, as three lessons have them, after a cell that draws."""
-    cells = []
-    for name, ids in CELLS.items():
-        lesson = json.loads((LESSONS / name).read_text(encoding="utf-8"))
-        cells += [cell for cell in lesson["cells"] if cell["id"] in ids]
-    path = tmp_path_factory.mktemp("exercises") / "exercises.ipynb"
-    path.write_text(json.dumps(lesson | {"cells": cells}), encoding="utf-8")
-    opened = open_notebook(path)
-    opened.run_all()
-    return opened
+    return open_lesson([cell for name, ids in CELLS.items() for cell in cells_called(NOTEBOOKS / name, ids)])
 
 
-def cell_of(notebook, id):
-    ids = notebook.page.evaluate("jupyterapp.shell.currentWidget.content.widgets.map(cell => cell.model.id)")
-    return notebook.page.locator(".jp-Notebook .jp-Cell").nth(ids.index(id))
+def cell_of(lesson, id):
+    ids = lesson.page.evaluate("jupyterapp.shell.currentWidget.content.widgets.map(cell => cell.model.id)")
+    return lesson.page.locator(".jp-Notebook .jp-Cell").nth(ids.index(id))
 
 
-def verdict(notebook, exercise, answer):
+def verdict(lesson, exercise, answer):
     """Type `answer` over what the exercise's cell holds, run it and its check; the card's text and the wait."""
-    editor = cell_of(notebook, f"exercise-{exercise}").locator(".cm-content")
+    editor = cell_of(lesson, f"exercise-{exercise}").locator(".cm-content")
     editor.scroll_into_view_if_needed()
     editor.click()
-    keyboard = notebook.page.keyboard
+    keyboard = lesson.page.keyboard
     keyboard.press("Control+A")
     keyboard.press("Delete")
     keyboard.type(answer)
-    check = cell_of(notebook, f"check-{exercise}")
+    check = cell_of(lesson, f"check-{exercise}")
     before = check.locator(CARD).inner_text()
     keyboard.press("Shift+Enter")
     started = time.perf_counter()
     keyboard.press("Shift+Enter")
-    text = notebook.page.wait_for_function(VERDICT, arg=[f"check-{exercise}", before], polling=20).json_value()
+    text = lesson.page.wait_for_function(VERDICT, arg=[f"check-{exercise}", before], polling=20).json_value()
     return text, time.perf_counter() - started
 
 
 @pytest.mark.parametrize("exercise", WRONG_AND_RIGHT)
-def test_a_wrong_answer_is_diagnosed_and_drawn_and_the_right_one_is_green(notebook, exercise):
+def test_a_wrong_answer_is_diagnosed_and_drawn_and_the_right_one_is_green(lesson, exercise):
     wrong, diagnosis, right = WRONG_AND_RIGHT[exercise]
-    card = cell_of(notebook, f"check-{exercise}")
+    card = cell_of(lesson, f"check-{exercise}")
     waited = []
     while not waited or (max(waited[-1]) > SECONDS and len(waited) < ATTEMPTS):
-        text, waited_wrong = verdict(notebook, exercise, wrong)
+        text, waited_wrong = verdict(lesson, exercise, wrong)
         assert "not yet" in text
         assert diagnosis in text
         assert card.locator("img").count() == 1
         assert card.locator("img").bounding_box()["width"] > 200
-        text, waited_right = verdict(notebook, exercise, right)
+        text, waited_right = verdict(lesson, exercise, right)
         assert "passed" in text
         assert card.locator("img").count() == 0
         assert card.locator(CARD).evaluate("card => getComputedStyle(card).borderLeftColor") == GREEN
         waited.append((waited_wrong, waited_right))
     assert max(waited[-1]) <= SECONDS, waited
-    assert notebook.problems() == {}

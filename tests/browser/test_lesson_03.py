@@ -1,25 +1,19 @@
 """Lesson 03 in a real JupyterLab: take the loss apart by mouse and by keyboard, and find the package's numbers."""
 
-import re
 import statistics
-from pathlib import Path
 
-import nbformat
 import pytest
+from lesson_driver import assert_within_a_frame, control, explorer, image_size, numbers, pixels, place
+from lesson_files import NOTEBOOKS, cells_called
 
 pytestmark = pytest.mark.browser
 
-LESSON = Path(__file__).parents[2] / "notebooks" / "03_rpn_and_loss.ipynb"
 UPDATES = 10
 ROUNDS = 4
-HAND_MS = 16
-PAD = 7  # CSS pixels round the picture, as in box_canvas.js
 SHOWN = 5e-7  # half of the last decimal that the column shows
 
 CELLS = ("map", "scene", "objectness", "microscope-explorer")
 """The cells that the explorers need. The notebook tests run them all, trainings included."""
-
-PIXELS = 'root => [...root.querySelectorAll("canvas")].map(canvas => canvas.toDataURL())'
 
 COLUMN = """root => [...root.querySelectorAll("[data-anchor]")].map(line =>
     [Number(line.dataset.anchor), ...[...line.children].slice(2, 5).map(cell => Number(cell.textContent))])"""
@@ -42,41 +36,8 @@ TIME_UPDATES = """async ([slider, updates]) => {
 
 
 @pytest.fixture(scope="module")
-def lesson(open_notebook, tmp_path_factory):
-    notebook = open_notebook(shortened(tmp_path_factory.mktemp("lesson") / LESSON.name))
-    notebook.page.set_viewport_size({"width": 1280, "height": 1200})
-    notebook.run_all(240)
-    return notebook
-
-
-def shortened(path):
-    """A copy of the lesson at `path` with no more cells than the explorers need."""
-    whole = nbformat.read(LESSON, as_version=4)
-    whole.cells = [cell for cell in whole.cells if cell.id in CELLS]
-    assert len(whole.cells) == len(CELLS)
-    nbformat.write(whole, path)
-    return path
-
-
-@pytest.fixture(autouse=True)
-def nothing_went_wrong(lesson):
-    yield
-    assert {where: what for where, what in lesson.problems().items() if what} == {}
-
-
-def explorer(lesson, name):
-    """The explorer called `name`, scrolled into view."""
-    cell = lesson.page.evaluate(
-        "name => [...jupyterapp.shell.currentWidget.content.model.cells]"
-        ".findIndex(cell => new RegExp(`^${name} = \\\\w+Explorer`, 'm').test(cell.sharedModel.source))",
-        name,
-    )
-    lesson.page.evaluate(f"jupyterapp.shell.currentWidget.content.scrollToItem({cell}, 'start')")
-    found = lesson.page.locator(f'[data-windowed-list-index="{cell}"] .anchors-columns')
-    found.wait_for()
-    found.scroll_into_view_if_needed()
-    lesson.settle()
-    return found
+def lesson(open_lesson):
+    return open_lesson(cells_called(NOTEBOOKS / "03_rpn_and_loss.ipynb", CELLS))
 
 
 @pytest.fixture
@@ -88,14 +49,9 @@ def loss(lesson):
     return found
 
 
-def slider(found, label):
-    return found.locator("label", has_text=label).locator("input")
-
-
 def printed(found):
     """The loss and its two halves, as written above the column."""
-    text = found.locator(".rpn-loss-sum").inner_text()
-    return [float(number) for number in re.findall(r"\d+\.\d+", text)]
+    return numbers(found, ".rpn-loss-sum")
 
 
 def assert_the_column_is_the_loss(lesson, found):
@@ -123,8 +79,8 @@ def test_the_column_on_the_screen_sums_to_the_loss_of_the_package(lesson, loss):
 
 
 def test_lambda_by_keyboard_changes_the_box_half_alone(lesson, loss):
-    before, picture = printed(loss), loss.evaluate(PIXELS)
-    slider(loss, "λ").focus()
+    before, picture = printed(loss), pixels(loss)
+    control(loss, "λ").focus()
     for _ in range(2):
         lesson.page.keyboard.press("ArrowRight")
     lesson.wait_until("loss.balance == 10")
@@ -132,16 +88,16 @@ def test_lambda_by_keyboard_changes_the_box_half_alone(lesson, loss):
     after = printed(loss)
     assert after[1] == before[1]
     assert after[2] == pytest.approx(10 * before[2], rel=1e-2)
-    assert loss.evaluate(PIXELS) != picture
+    assert pixels(loss) != picture
 
 
 def test_the_papers_divisor_beta_and_an_earlier_step_are_computed_as_in_python(lesson, loss):
-    loss.locator("label", has_text="N_reg").locator("input").click()
+    control(loss, "N_reg").click()
     lesson.wait_until("loss.locations")
     assert_the_column_is_the_loss(lesson, loss)
     lesson.execute("loss.beta, loss.snapshot = 1.0, 0")
     assert_the_column_is_the_loss(lesson, loss)
-    assert slider(loss, "Training step").get_attribute("aria-valuetext") == "0"
+    assert control(loss, "Training step").get_attribute("aria-valuetext") == "0"
 
 
 def test_a_click_on_a_line_takes_that_anchor_apart(lesson, loss):
@@ -155,25 +111,24 @@ def test_a_click_on_a_line_takes_that_anchor_apart(lesson, loss):
 
 def test_a_click_on_an_object_picks_its_positive_and_shows_its_five_terms(lesson, loss):
     lesson.execute("loss.selected = None")
-    picture = loss.evaluate(PIXELS)
+    picture = pixels(loss)
     match = lesson.evaluate("int(loss.truth[0, 1])")  # the object of the first positive
     x1, y1, x2, y2 = lesson.evaluate(f"loss.boxes[loss.num_anchors + {match}].tolist()")
-    stage = loss.locator(".box-canvas-stage").bounding_box()
-    scale = (stage["width"] - 2 * PAD) / lesson.evaluate("loss.image.shape[1]")
-    lesson.page.mouse.click(stage["x"] + PAD + (x1 + x2) / 2 * scale, stage["y"] + PAD + (y1 + y2) / 2 * scale)
+    middle = place(loss, (x1 + x2) / 2, (y1 + y2) / 2, image_size(lesson, "loss"))
+    lesson.page.mouse.click(*middle)
     lesson.wait_until("loss.selected is not None and loss.selected < loss.num_anchors")
     selected = lesson.evaluate("loss.selected")
     assert lesson.evaluate(f"int(loss.truth[{selected}, 0])") == 1
     assert_the_table_is_right(lesson, loss, selected)
-    assert loss.evaluate(PIXELS) != picture
+    assert pixels(loss) != picture
 
 
 def test_arrows_walk_down_the_column(lesson, loss):
     loss.locator("[data-anchor]").first.click()
     order = [anchor for anchor, *_ in loss.evaluate(COLUMN)]
-    for place in (1, 2):
+    for line in (1, 2):
         lesson.page.keyboard.press("ArrowDown")
-        lesson.wait_until(f"loss.selected == {order[place]}")
+        lesson.wait_until(f"loss.selected == {order[line]}")
     lesson.page.keyboard.press("End")
     lesson.wait_until(f"loss.selected == {order[-1]}")
     assert_the_table_is_right(lesson, loss, order[-1])
@@ -196,15 +151,15 @@ def assert_the_table_is_right(lesson, found, anchor):
 
 def test_a_map_chosen_by_mouse_and_a_step_by_keyboard_show_the_networks_scores(lesson):
     found = explorer(lesson, "maps")
-    before = found.evaluate(PIXELS)
+    before = pixels(found)
     found.locator(".rpn-loss-maps button").nth(7).click()
     lesson.wait_until("maps.shape == 7")
-    slider(found, "Training step").focus()
+    control(found, "Training step").focus()
     lesson.page.keyboard.press("Home")
     lesson.wait_until("maps.snapshot == 0")
     lesson.settle()
-    assert found.evaluate(PIXELS) != before
-    shown = [float(number) for number in re.findall(r"\d+\.?\d*", found.locator(".anchors-numbers").inner_text())]
+    assert pixels(found) != before
+    shown = numbers(found)
     assert any(abs(number - lesson.evaluate("maps.best[1]")) < 6e-4 for number in shown), shown
     assert lesson.evaluate("int((maps.maps[7] >= 0.5).sum())") in shown
 
@@ -213,11 +168,10 @@ def test_sliders_redraw_everything_within_a_frame(lesson, loss):
     """The median of the calmest of a few rounds: whoever else uses the machine works in bursts."""
 
     def timed(found, label):
-        handle = slider(found, label).element_handle()
+        handle = control(found, label).element_handle()
         rounds = [lesson.page.evaluate(TIME_UPDATES, [handle, UPDATES]) for _ in range(ROUNDS)]
-        return round(min(statistics.median(times) for times in rounds), 1)
+        return min(statistics.median(times) for times in rounds)
 
     medians = {"λ": timed(loss, "λ"), "training step": timed(loss, "Training step")}
     medians["maps"] = timed(explorer(lesson, "maps"), "Training step")
-    print(f"medians of {UPDATES} in ms: {medians}")
-    assert max(medians.values()) <= HAND_MS
+    assert_within_a_frame(medians)

@@ -3,90 +3,54 @@
 The cells are the lesson's own; those that train are left out, for they take two minutes and no hand.
 """
 
-import re
-import statistics
-
 import pytest
-from lesson_files import NOTEBOOKS, cells
+from lesson_driver import (
+    assert_it_has_drawn,
+    assert_within_a_frame,
+    control,
+    explorer,
+    image_size,
+    numbers,
+    pixels,
+    place,
+    slider_ms,
+)
+from lesson_files import NOTEBOOKS, cells_called
 
 pytestmark = pytest.mark.browser
 
-LESSON = NOTEBOOKS / "07_full_model.ipynb"
-WANTED = ("map", "data", "long-life", "snapshots", "time-machine", "trace", "biography", "zoo")
-PLACES = {"machine": "time-machine", "lives": "biography", "zoo": "zoo"}
-UPDATES = 20
-HAND_MS = 16
-PAD = 7  # CSS pixels round the picture, as in box_canvas.js
-
-PIXELS = """root => [...root.querySelectorAll("canvas")].map(canvas => canvas.toDataURL())"""
+CELLS = ("map", "data", "long-life", "snapshots", "time-machine", "trace", "biography", "zoo")
+EXPLORERS = ("machine", "lives", "zoo")
+"""The lesson's explorers by their names in its kernel, in the order of the page."""
 
 
 @pytest.fixture(scope="module")
-def lesson(open_notebook):
-    sources = {cell["id"]: cell["source"] for cell in cells(LESSON, "code")}
-    notebook = open_notebook([sources[name] for name in WANTED])
-    notebook.page.set_viewport_size({"width": 1280, "height": 1200})
-    notebook.run_all(240)
-    return notebook
+def lesson(open_lesson):
+    return open_lesson(cells_called(NOTEBOOKS / "07_full_model.ipynb", CELLS))
 
 
-@pytest.fixture(autouse=True)
-def nothing_went_wrong(lesson):
-    yield
-    assert {where: what for where, what in lesson.problems().items() if what} == {}
-
-
-def explorer(lesson, name):
-    """The explorer called `name`, scrolled into view."""
-    cell = WANTED.index(PLACES[name])
-    lesson.page.evaluate(f"jupyterapp.shell.currentWidget.content.scrollToItem({cell}, 'start')")
-    found = lesson.page.locator(f'[data-windowed-list-index="{cell}"] .anchors-columns')
-    found.wait_for()
-    found.scroll_into_view_if_needed()
-    lesson.settle()
-    return found
-
-
-def slider(found, label):
-    return found.locator("label", has_text=label).locator("input")
-
-
-def numbers(found):
-    """Every number in the explorer's line of figures."""
-    text = found.locator(".anchors-numbers").inner_text().replace(",", "")
-    return [float(number) for number in re.findall(r"-?\d+\.?\d*", text)]
-
-
-def place(found, x, y):
-    """Where the fraction (x, y) of the picture lies on the page."""
-    box = found.locator(".box-canvas-stage").bounding_box()
-    return box["x"] + PAD + x * (box["width"] - 2 * PAD), box["y"] + PAD + y * (box["height"] - 2 * PAD)
-
-
-@pytest.mark.parametrize("name", PLACES)
+@pytest.mark.parametrize("name", EXPLORERS)
 def test_every_explorer_is_there_and_has_drawn(lesson, name):
-    found = explorer(lesson, name)
-    assert len(set(found.evaluate(PIXELS))) > 1
-    assert found.bounding_box()["width"] < 1280
+    assert_it_has_drawn(explorer(lesson, name))
 
 
 def test_scrubbing_by_keyboard_goes_back_in_time_and_counts_what_python_counts(lesson):
     found = explorer(lesson, "machine")
     last = lesson.evaluate("machine.snapshot")
-    slider(found, "Snapshot").focus()
+    control(found, "Snapshot").focus()
     for snapshot in range(last - 1, -1, -1):
-        before = found.evaluate(PIXELS)
+        before = pixels(found)
         lesson.page.keyboard.press("ArrowLeft")
         lesson.wait_until(f"machine.snapshot == {snapshot}")
         lesson.settle()
-        assert found.evaluate(PIXELS) != before
+        assert pixels(found) != before
         step, proposals, reached, objects, detections, right = numbers(found)
         assert step == lesson.evaluate("machine.steps[machine.snapshot]")
         assert proposals == lesson.evaluate("len(machine.shown_proposals)")
         assert (reached, right) == (lesson.evaluate("machine.num_reached"), lesson.evaluate("machine.num_right"))
         assert objects == lesson.evaluate("len(machine.boxes)")
         assert detections == lesson.evaluate("len(machine.shown_detections)")
-    slider(found, "Snapshot").press("End")
+    control(found, "Snapshot").press("End")
     lesson.wait_until(f"machine.snapshot == {last}")
 
 
@@ -96,7 +60,7 @@ def test_scrubbing_by_keyboard_goes_back_in_time_and_counts_what_python_counts(l
 def test_fewer_proposals_and_a_lower_threshold_are_counted_too(lesson, label, trait, key):
     found = explorer(lesson, "machine")
     before, value = numbers(found), lesson.evaluate(f"machine.{trait}")
-    slider(found, label).press(key)
+    control(found, label).press(key)
     lesson.wait_until(f"machine.{trait} != {value}")
     lesson.settle()
     after = numbers(found)
@@ -107,7 +71,7 @@ def test_fewer_proposals_and_a_lower_threshold_are_counted_too(lesson, label, tr
 
 def test_a_life_is_picked_by_slider_and_by_mouse_and_grows_with_age(lesson):
     found = explorer(lesson, "lives")
-    slider(found, "Age").press("Home")
+    control(found, "Age").press("Home")
     lesson.wait_until("lives.age == 0")
     lesson.settle()
     assert numbers(found)[-1] == pytest.approx(lesson.evaluate("lives.iou"), abs=6e-4)
@@ -118,8 +82,7 @@ def test_a_life_is_picked_by_slider_and_by_mouse_and_grows_with_age(lesson):
     assert numbers(found)[-1] == pytest.approx(lesson.evaluate("lives.iou"), abs=6e-4)
     smallest = "int(((lives.boxes[:, 2:] - lives.boxes[:, :2]).prod(1)).argmin())"
     x1, y1, x2, y2 = lesson.evaluate(f"lives.boxes[{smallest}].tolist()")
-    height, width = lesson.evaluate("lives.image.shape[:2]")
-    lesson.page.mouse.click(*place(found, (x1 + x2) / 2 / width, (y1 + y2) / 2 / height))
+    lesson.page.mouse.click(*place(found, (x1 + x2) / 2, (y1 + y2) / 2, image_size(lesson, "lives")))
     lesson.wait_until(f"lives.chosen == {smallest}")
     lesson.settle()
     assert numbers(found)[-1] == pytest.approx(lesson.evaluate("lives.iou"), abs=6e-4)
@@ -160,17 +123,5 @@ def test_the_next_mistake_asks_anew(lesson):
 def test_scrubbing_is_drawn_within_a_frame(lesson):
     medians = {}
     for name, label in (("machine", "Snapshot"), ("lives", "Age")):
-        found = explorer(lesson, name)
-        lesson.page.evaluate("globalThis.boxCanvasTimings = []")
-        moved = slider(found, label)
-        moved.focus()
-        for step in range(UPDATES + 1):
-            moved.press("ArrowLeft" if step % 2 else "ArrowRight")
-            lesson.page.evaluate("() => new Promise(requestAnimationFrame)")
-        every = lesson.page.evaluate(
-            "globalThis.boxCanvasTimings.filter(one => one.kind === 'filter').map(({ms}) => ms)"
-        )
-        assert len(every) >= UPDATES // 2, every
-        medians[name] = statistics.median(every)
-    print("medians from key to picture:", {name: round(ms, 1) for name, ms in medians.items()})
-    assert max(medians.values()) <= HAND_MS
+        medians[name] = slider_ms(lesson, control(explorer(lesson, name), label))
+    assert_within_a_frame(medians)
