@@ -1,5 +1,6 @@
 """Exercises in a real JupyterLab: type a wrong answer and read what went wrong, type the right one and see green."""
 
+import os
 import time
 
 import pytest
@@ -10,7 +11,8 @@ pytestmark = pytest.mark.browser
 SECONDS = 1.0
 """How long the learner waits for the verdict, from the key that runs the check."""
 ATTEMPTS = 3
-"""So often an answer is typed where the machine was busy with something else; the shortest wait counts."""
+"""So often an answer is typed where the machine was busy with something else, and it may take as many times longer as
+there are processes for each core."""
 
 CELLS = {
     "02_iou_labeling.ipynb": ("map", "exercise-iou", "check-iou"),
@@ -86,8 +88,9 @@ def verdict(lesson, exercise, answer):
 def test_a_wrong_answer_is_diagnosed_and_drawn_and_the_right_one_is_green(lesson, exercise):
     wrong, diagnosis, right = WRONG_AND_RIGHT[exercise]
     card = cell_of(lesson, f"check-{exercise}")
-    waited = []
-    while not waited or (max(waited[-1]) > SECONDS and len(waited) < ATTEMPTS):
+    waited, allowed = [], SECONDS
+    while not waited or (max(waited[-1]) > allowed and len(waited) < ATTEMPTS):
+        allowed = SECONDS * max(1.0, os.getloadavg()[0] / os.cpu_count())
         text, waited_wrong = verdict(lesson, exercise, wrong)
         assert "not yet" in text
         assert diagnosis in text
@@ -98,4 +101,4 @@ def test_a_wrong_answer_is_diagnosed_and_drawn_and_the_right_one_is_green(lesson
         assert card.locator("img").count() == 0
         assert card.locator(CARD).evaluate("card => getComputedStyle(card).borderLeftColor") == GREEN
         waited.append((waited_wrong, waited_right))
-    assert max(waited[-1]) <= SECONDS, waited
+    assert max(waited[-1]) <= allowed, waited
