@@ -123,8 +123,8 @@ class Pupil:
             if self.restarts > MOST_RESTARTS:
                 raise Ended("the program has ended too often")
             self._start()
-            for source in self.ran:
-                self._ask({"do": "run", "source": source}, self.seconds)
+            for source in self.ran:  # it was quick enough before
+                self._ask({"do": "run", "source": source}, START_SECONDS)
 
     def _ask(self, message: dict, seconds: float) -> dict:
         """The answer to a message. What went wrong is put right before the next one, as `check` counts the seconds."""

@@ -10,7 +10,9 @@ import io
 import pytest
 import torch
 import torchvision
-from lesson_files import NOTEBOOKS, cells
+from jupyterlab_driver import NOTEBOOK
+from lesson_driver import assert_it_has_drawn, control, explorer, pixels
+from lesson_files import NOTEBOOKS, cells_called
 from PIL import Image
 
 from frcnn_edu.pretrained import DETECTOR, weights_of
@@ -18,20 +20,13 @@ from frcnn_edu.pretrained import DETECTOR, weights_of
 pytestmark = pytest.mark.browser
 
 LESSON = NOTEBOOKS / "08_real_images.ipynb"
-EXPLORERS = {
-    "grid": "grid",
-    "labels": "label",
-    "objectness": "objectness",
-    "loss": "loss",
-    "pull": "pull",
-    "steps": "steps",
-    "pool": "pool",
-    "heads": "heads",
-}
-"""The cells that open explorers, by the explorer's name in the kernel."""
+EXPLORERS = ("grid", "labels", "objectness", "loss", "pull", "steps", "pool", "heads")
+"""The lesson's explorers by their names in its kernel, in the order of the page."""
 
-WANTED = ("map", "weights", "photo", "found", "levels", "view", *EXPLORERS.values(), "page")
-PIXELS = "root => [...root.querySelectorAll('canvas')].map(canvas => canvas.toDataURL())"
+OPEN_THEM = ("grid", "label", "objectness", "loss", "pull", "steps", "pool", "heads")
+"""The cells that open them."""
+
+CELLS = ("map", "weights", "photo", "found", "levels", "view", *OPEN_THEM, "page")
 AS_WRITTEN, SMALLER = 'weights="COCO_V1")', 'weights="COCO_V1", min_size=320, max_size=480)'
 
 
@@ -48,43 +43,13 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def lesson(open_notebook, cache):
-    sources = {cell["id"]: cell["source"] for cell in cells(LESSON, "code")}
-    assert AS_WRITTEN in sources["weights"]
-    sources["weights"] = sources["weights"].replace(AS_WRITTEN, SMALLER)
-    setting = f"import os, torch\nos.environ['TORCH_HOME'] = {str(cache)!r}\ntorch.manual_seed(0);"
-    notebook = open_notebook([setting, *(sources[name] for name in WANTED)])
-    notebook.page.set_viewport_size({"width": 1280, "height": 1200})
-    notebook.run_all(240)
-    return notebook
-
-
-@pytest.fixture(autouse=True)
-def nothing_went_wrong(lesson):
-    yield
-    assert {where: what for where, what in lesson.problems().items() if what} == {}
-
-
-def cell_of(lesson, name):
-    """The cell called `name`, scrolled into view."""
-    number = 1 + WANTED.index(name)
-    lesson.page.evaluate(f"jupyterapp.shell.currentWidget.content.scrollToItem({number}, 'start')")
-    found = lesson.page.locator(f'[data-windowed-list-index="{number}"]')
-    found.wait_for()
-    return found
-
-
-def explorer(lesson, name):
-    """The explorer called `name` in the kernel, scrolled into view."""
-    found = cell_of(lesson, EXPLORERS[name]).locator(".anchors-columns, .labeling-columns, .box-canvas").first
-    found.wait_for()
-    found.scroll_into_view_if_needed()
-    lesson.settle()
-    return found
-
-
-def slider(found, label):
-    return found.locator("label", has_text=label).locator("input")
+def lesson(open_lesson, cache):
+    found = {cell["id"]: cell for cell in cells_called(LESSON, CELLS)}
+    assert AS_WRITTEN in found["weights"]["source"]
+    found["weights"]["source"] = found["weights"]["source"].replace(AS_WRITTEN, SMALLER)
+    setting = f"import os, torch\nos.environ['TORCH_HOME'] = {str(cache)!r}\ntorch.manual_seed(0);\n"
+    found["map"]["source"] = setting + found["map"]["source"]
+    return open_lesson(list(found.values()))
 
 
 def test_the_weights_came_from_the_cache(lesson):
@@ -100,38 +65,37 @@ def test_the_weights_came_from_the_cache(lesson):
 
 @pytest.mark.parametrize("name", EXPLORERS)
 def test_every_explorer_is_there_and_has_drawn(lesson, name):
-    found = explorer(lesson, name)
-    assert len(set(found.evaluate(PIXELS))) > 1, "the layers of a canvas that has drawn nothing are all alike"
-    assert found.bounding_box()["width"] < 1280
+    assert_it_has_drawn(explorer(lesson, name))
 
 
 def test_the_steps_of_the_level_are_walked_through_by_slider(lesson):
     found = explorer(lesson, "steps")
-    before = found.evaluate(PIXELS)
+    before = pixels(found)
     moved = found.locator("input[type=range]").first
     moved.focus()
     here = lesson.evaluate("steps.step")
     lesson.page.keyboard.press("ArrowRight" if here == 0 else "ArrowLeft")
     lesson.wait_until(f"steps.step != {here}")
     lesson.settle()
-    assert found.evaluate(PIXELS) != before
+    assert pixels(found) != before
 
 
 def test_an_anchor_goes_back_to_where_it_stood(lesson):
     found = explorer(lesson, "pull")
-    before = found.evaluate(PIXELS)
-    slider(found, "Training step").focus()
+    before = pixels(found)
+    control(found, "Training step").focus()
     lesson.page.keyboard.press("ArrowLeft")
     lesson.wait_until("pull.snapshot == 0")
     lesson.settle()
-    assert found.evaluate(PIXELS) != before
+    assert pixels(found) != before
     assert lesson.evaluate("bool((pull.moved == pull._found.anchors).all())")
 
 
 def test_the_page_answers_a_photograph_and_a_text_that_is_called_one(lesson):
     photo = io.BytesIO()
     Image.linear_gradient("L").convert("RGB").save(photo, "PNG")
-    found = cell_of(lesson, "page")
+    lesson.page.evaluate(f"{NOTEBOOK}.content.scrollToItem({CELLS.index('page')}, 'start')")
+    found = lesson.page.locator(f'[data-windowed-list-index="{CELLS.index("page")}"]')
     chosen = [
         {"name": "drawn by hand.png", "mimeType": "image/png", "buffer": photo.getvalue()},
         {"name": "notes.jpg", "mimeType": "image/jpeg", "buffer": b"only text in here"},
