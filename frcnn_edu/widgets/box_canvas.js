@@ -978,8 +978,12 @@ function createCanvas({ model, el, pointerStep = 8, ...hooks }) {
     stage.setAttribute("aria-label", model.get("title"));
   }
 
-  function resize() {
+  function widen() {
     root.style.width = `${model.get("width") + 8}px`;
+  }
+
+  function resize() {
+    widen();
     layout();
   }
 
@@ -1007,11 +1011,14 @@ function createCanvas({ model, el, pointerStep = 8, ...hooks }) {
   for (const read of Object.values(readers)) read();
   selected = model.get("selected");
   nameStage();
-  resize();
+  widen();
   readOverlay();
   buildFilters();
   readImage();
-  queueMicrotask(() => hooks.onBoxesChanged?.(boxes, { index: null, final: true })); // once the caller has the canvas
+  queueMicrotask(() => { // once the caller has the canvas, which its hooks may ask
+    hooks.onBoxesChanged?.(boxes, { index: null, final: true });
+    layout();
+  });
 
   return {
     get boxes() { return boxes; },

@@ -32,7 +32,7 @@ PATIENCE = 20
 """Seconds to wait for one answer of a kernel, however slow."""
 
 FIND_CELL = f"""name => [...{NOTEBOOK}.content.model.cells].findIndex(
-    cell => new RegExp(`^${{name}} = [A-Z]\\\\w*\\\\(`, "m").test(cell.sharedModel.source))"""
+    cell => new RegExp(`^${{name}} = (?:\\\\w+[.])?[A-Z]\\\\w*\\\\(`, "m").test(cell.sharedModel.source))"""
 
 PIXELS = "root => [...root.querySelectorAll('canvas')].map(canvas => canvas.toDataURL())"
 

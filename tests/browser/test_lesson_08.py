@@ -26,6 +26,19 @@ EXPLORERS = ("grid", "labels", "objectness", "loss", "pull", "steps", "pool", "h
 OPEN_THEM = ("grid", "label", "objectness", "loss", "pull", "steps", "pool", "heads")
 """The cells that open them."""
 
+OTHERS = {
+    "bend": "anchors.RatioExplorer(view.image, view.boxes)",
+    "odd": "anchors.OddShapeExplorer(view.image, view.boxes[:1])",
+    "useful": "anchors.UsefulExplorer(view.image, view.boxes)",
+    "shared": "anchors.SharedExplorer(view.image, view.boxes)",
+    "pair": "labeling.IoUExplorer(view.image, view.trace.rpn.anchors[:2])",
+    "hand": "regression.DeltaExplorer(view.image, view.trace.rpn.anchors[0], view.boxes[0])",
+    "suppression": "proposals.NmsExplorer(image, *(found[key][:40] for key in ('boxes', 'scores')))",
+    "gradient": "pooling.GradientExplorer(view.image, view.feature_map, view.boxes[0], stride=view.stride)",
+    "lives": "full_model.BiographyExplorer(image, trace, target, names, least_score=0.0)",
+}
+"""Explorers of the other lessons that the lesson leaves out: they open on this trace, too."""
+
 CELLS = ("map", "weights", "photo", "found", "levels", "view", *OPEN_THEM, "page")
 AS_WRITTEN, SMALLER = 'weights="COCO_V1")', 'weights="COCO_V1", min_size=320, max_size=480)'
 
@@ -49,7 +62,10 @@ def lesson(open_lesson, cache):
     found["weights"]["source"] = found["weights"]["source"].replace(AS_WRITTEN, SMALLER)
     setting = f"import os, torch\nos.environ['TORCH_HOME'] = {str(cache)!r}\ntorch.manual_seed(0);\n"
     found["map"]["source"] = setting + found["map"]["source"]
-    return open_lesson(list(found.values()))
+    widgets = "from frcnn_edu.widgets import anchors, full_model, labeling, pooling, proposals, regression"
+    sources = [widgets, *(f"{name} = {made}\n{name}" for name, made in OTHERS.items())]
+    others = [{**found["map"], "id": f"other-{number}", "source": source} for number, source in enumerate(sources)]
+    return open_lesson([*found.values(), *others])
 
 
 def test_the_weights_came_from_the_cache(lesson):
@@ -63,7 +79,7 @@ def test_the_weights_came_from_the_cache(lesson):
     ]
 
 
-@pytest.mark.parametrize("name", EXPLORERS)
+@pytest.mark.parametrize("name", [*EXPLORERS, *OTHERS])
 def test_every_explorer_is_there_and_has_drawn(lesson, name):
     assert_it_has_drawn(explorer(lesson, name))
 
