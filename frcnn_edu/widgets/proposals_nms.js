@@ -81,7 +81,7 @@ function render({ model, el }) {
   /* Links of the box under the pointer, or else of the moment that has just passed. */
   function drawOver(context, view) {
     const { by, moments } = result;
-    if (!moments.length) return; // the first frame comes before the canvas has a name
+    if (!moments.length) return; // nothing has been computed yet
     const index = canvas.hovered ?? canvas.selected ?? moments[Math.min(model.get("step"), moments.length) - 1];
     if (index === undefined || by.length * 4 !== canvas.boxes.length) return;
     const judge = by[index];

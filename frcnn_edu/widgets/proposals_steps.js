@@ -129,7 +129,7 @@ function render({ model, el }) {
 
   /* The anchor that the box under the pointer was, and how it got here. */
   function drawOver(context, view) {
-    if (!order.length) return; // the first frame comes before the canvas has a name
+    if (!order.length) return; // nothing has been computed yet
     const index = canvas.hovered ?? canvas.selected;
     if (index === null || index >= order.length) return;
     const [anchors, decoded] = places;

@@ -235,7 +235,7 @@ function render({ model, el }) {
 
   function drawOver(context, view) {
     const k = model.get("selected");
-    if (k === null || k >= total || !order.length) return; // the first frame comes before the canvas has a name
+    if (k === null || k >= total || !order.length) return; // nothing has been computed yet
     if (canvas.states[k] !== 0) view.strokeBox(context, boxAt(boxes, k), canvas.states[k], { fill: 0.12 });
     view.strokeBox(context, moved(boxAt(boxes, k), answerOf(k).subarray(1)), PREDICTED);
   }

@@ -372,3 +372,12 @@ def test_another_operator_and_strides_that_do_not_double_are_refused():
     features = [draw_features(1, size, 0) for size in ((80, 80), (20, 20))]
     with pytest.raises(ValueError, match=r"strides must double from map to map, got \[4, 16\]"):
         MultiScaleRoIPool(7)(features, [torch.zeros(0, 4)], [(320, 320)])
+
+
+@pytest.mark.parametrize("image_size", [(64, 256), (256, 64)], ids=["wide", "tall"])
+def test_the_stride_of_an_image_that_is_not_square_is_told_by_its_height(image_size):
+    height, width = image_size
+    features = torch.randn(1, 2, height // 16, width // 16, generator=torch.Generator().manual_seed(0))
+    rois = [torch.tensor([[3.0, 5.0, 60.0, 41.0]])]
+    expected = ops.roi_align(features, rois, 3, spatial_scale=1 / 16, sampling_ratio=2)
+    torch.testing.assert_close(MultiScaleRoIPool(3)({"0": features}, rois, [image_size]), expected, **TOLERANCE)
