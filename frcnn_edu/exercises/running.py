@@ -8,9 +8,11 @@ import copy
 import ctypes
 import inspect
 import linecache
+import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import torch
@@ -68,10 +70,11 @@ def _within(work: Callable[[], object], function: Callable, seconds: float) -> o
     outcome: dict[str, object] = {}
 
     def run() -> None:
-        try:
-            outcome["answer"] = work()
-        except BaseException as error:  # SystemExit too: an exit() of the learner's must not end the lesson
-            outcome["error"] = error
+        with suppress(_TimeIsUp):  # one more may come while the first is on its way out
+            try:
+                outcome["answer"] = work()
+            except BaseException as error:  # SystemExit too: an exit() of the learner's must not end the lesson
+                outcome["error"] = error
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
@@ -88,11 +91,32 @@ def _within(work: Callable[[], object], function: Callable, seconds: float) -> o
 
 
 def _stop(thread: threading.Thread) -> None:
-    for _ in range(STOP_TRIES):
-        if not thread.is_alive():
-            return
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_TimeIsUp))
-        thread.join(STOP_WAIT)
+    if not thread.is_alive():
+        return
+    with _swallowed_in_silence():
+        for _ in range(STOP_TRIES):
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_TimeIsUp))
+            thread.join(STOP_WAIT)
+            if not thread.is_alive():
+                return
+
+
+@contextmanager
+def _swallowed_in_silence() -> Iterator[None]:
+    """A stop that falls into a destructor or a callback of the garbage collector is lost there, and Python would print
+    so; the next try comes anyway.
+    """
+    report = sys.unraisablehook
+
+    def hook(lost: "sys.UnraisableHookArgs") -> None:
+        if lost.exc_type is not _TimeIsUp:
+            report(lost)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = report
 
 
 def _sentence(error: BaseException, function: Callable) -> str:
