@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from frcnn_edu import faster_rcnn
-from frcnn_edu.processes import rank
+from frcnn_edu.processes import of_first, rank
 
 CHECKPOINTS_KEPT = 2
 MODEL_FILE = "model.json"
@@ -36,6 +36,9 @@ BUILDERS = {
     "resnet50_fpn": faster_rcnn.fasterrcnn_resnet50_fpn,
 }
 """The models that the command line knows by name."""
+
+Start = tuple[int, dict[str, list[float]], dict[int, dict[str, Tensor]]]
+"""Where a run starts: steps done, their losses, what the optimizer kept of each parameter."""
 
 
 class CheckpointError(ValueError):
@@ -153,13 +156,13 @@ class Checkpoint:
         except (SafetensorError, RuntimeError, ValueError) as error:
             raise CheckpointError(f"{self.folder} does not fit this model: {error}") from error
 
-    def restore_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
-        """Load the optimizer's state."""
+    def optimizer_state(self) -> dict[int, dict[str, Tensor]]:
+        """What the optimizer kept of each parameter, on the CPU."""
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in load_file(self.folder / OPTIMIZER_FILE).items():
             index, name = key.split(".")
             state.setdefault(int(index), {})[name] = value
-        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        return state
 
 
 class Keeper:
@@ -171,23 +174,30 @@ class Keeper:
     def start(self, model: nn.Module, optimizer: torch.optim.Optimizer, resume: bool) -> tuple[int, History]:
         """Steps done and losses so far; a new run writes checkpoint 0: a full disk or a closed folder shows now.
 
-        Raises CheckpointError where a run is in the way, or the one to resume is another.
+        Of several processes only the first looks into the folder, which need not exist where the others are; its
+        weights become theirs when DistributedDataParallel starts. All raise CheckpointError where a run is in the
+        way, or the one to resume is another.
         """
-        found = _checkpoints(self.folder)
-        if not resume:
-            if found:
-                raise CheckpointError(f"{self.folder} holds a run already: resume it, or name another folder")
-            _write_card(self.folder, self.card)
-            self.save(model, optimizer, 0, History())
-            return 0, History()
+        step, losses, state = of_first(lambda: self._resume(model) if resume else self._begin(model, optimizer))
+        if state:
+            optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        return step, History(losses)
+
+    def _begin(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Start:
+        if _checkpoints(self.folder):
+            raise CheckpointError(f"{self.folder} holds a run already: resume it, or name another folder")
+        _write_card(self.folder, self.card)
+        self.save(model, optimizer, 0, History())
+        return 0, {}, {}
+
+    def _resume(self, model: nn.Module) -> Start:
         if asdict(_read_card(self.folder)) != asdict(self.card):
             raise CheckpointError(f"{self.folder} holds a run of another model or other classes: name another folder")
         checkpoint = _newest(self.folder)
         if checkpoint.recipe != asdict(self.recipe):
             raise CheckpointError(f"{self.folder} was trained with {checkpoint.recipe}, not with {asdict(self.recipe)}")
         checkpoint.restore_model(model)
-        checkpoint.restore_optimizer(optimizer)
-        return checkpoint.step, History(checkpoint.losses)
+        return checkpoint.step, checkpoint.losses, checkpoint.optimizer_state()
 
     def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, history: History) -> None:
         """Write a checkpoint, whole or not at all, and drop all but the newest two. Only the first process writes."""
@@ -233,9 +243,8 @@ def _newest(folder: Path) -> Checkpoint:
 
 
 def _write_card(folder: Path, card: ModelCard) -> None:
-    if rank() == 0:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / MODEL_FILE).write_text(json.dumps(asdict(card), indent=2, ensure_ascii=False), encoding="utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MODEL_FILE).write_text(json.dumps(asdict(card), indent=2, ensure_ascii=False), encoding="utf-8")
 
 
 def _read_card(folder: Path) -> ModelCard:

@@ -4,8 +4,13 @@ Each works on its share of the batch and gradients are averaged. That average is
 every share divides its loss by the same count, so counts are averaged over the processes first.
 """
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import torch.distributed as dist
 from torch import Tensor
+
+Answer = TypeVar("Answer")
 
 
 def rank() -> int:
@@ -25,3 +30,19 @@ def mean_over_processes(count: Tensor) -> Tensor:
     total = count.detach().float()
     dist.all_reduce(total)
     return total / world_size()
+
+
+def of_first(work: Callable[[], Answer]) -> Answer:
+    """What `work` returns in the first process, given to all of them; what it raises there, all raise."""
+    if world_size() == 1:
+        return work()
+    said: list[object] = [None, None]
+    if rank() == 0:
+        try:
+            said[0] = work()
+        except Exception as error:
+            said[1] = error
+    dist.broadcast_object_list(said)
+    if said[1] is not None:
+        raise said[1]
+    return said[0]

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -213,6 +214,35 @@ def test_two_processes_give_the_gradients_of_the_joined_batch(tmp_path, free_por
     sum(model(*joined_batch()).values()).backward()
     for name, parameter in model.named_parameters():
         assert torch.allclose(shared[name], parameter.grad, rtol=1e-4, atol=1e-6), name
+
+
+def train_on_two_machines(rank, port, folder):
+    """Process 1 has a folder of its own, and comes late."""
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", rank=rank, world_size=2)
+    out = folder / f"machine-{rank}"
+
+    def stop_early(done, model, history):
+        if done == 4:
+            raise KeyboardInterrupt
+
+    time.sleep(rank)
+    whole, _ = run(out / "whole")
+    with suppress(KeyboardInterrupt):
+        run(out / "stopped", on_step=stop_early)
+    resumed, _ = run(out / "stopped", resume=True)
+    assert same(whole, resumed)
+    assert (out / "whole").exists() == (rank == 0)
+    with pytest.raises(CheckpointError, match=r"machine-0.whole holds a run already"):
+        run(out / "whole")
+    (folder / f"ended-{rank}").touch()
+    dist.destroy_process_group()
+
+
+def test_only_the_first_process_needs_the_folder_and_all_learn_what_is_wrong_with_it(tmp_path, free_port):
+    multiprocessing.spawn(train_on_two_machines, (free_port, tmp_path), nprocs=2)
+    assert {path.name for path in tmp_path.glob("ended-*")} == {"ended-0", "ended-1"}
 
 
 @pytest.fixture
