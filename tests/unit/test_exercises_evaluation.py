@@ -215,9 +215,9 @@ def test_every_slip_goes_wrong_in_its_own_way():
 
 def test_a_check_is_quick_enough_to_feel_instant():
     check("average_precision", ap_a_little_high)  # what is made once stands
-    started = time.perf_counter()
+    started = time.process_time()
     check("average_precision", ap_a_little_high)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_a_teacher_can_check_on_cases_of_their_own():

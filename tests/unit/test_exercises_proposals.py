@@ -301,6 +301,6 @@ def test_every_slip_goes_wrong_in_its_own_way():
 
 def test_a_check_is_quick_enough_to_feel_instant():
     check("nms", nms_in_numpy)  # what is made once stands
-    started = time.perf_counter()
+    started = time.process_time()
     check("nms", nms_forgetting_some)  # goes through every known slip
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
