@@ -17,7 +17,7 @@ NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PORT_OPTIONS = $(if $(PORT),--ServerApp.port=$(PORT) --ServerApp.port_retries=0)
 BROWSER_OPTION = $(if $(filter no,$(BROWSER)),--no-browser)
 
-.PHONY: help lab test bench notebooks data release grade constraints clean
+.PHONY: help lab test page bench notebooks data release grade constraints clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,13 @@ test: $(VENV)/.test  ## lint, then unit, property, notebook and browser tests; A
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m pytest --nbval-lax --nbval-current-env $(ARGS) tests $(wildcard notebooks/*.ipynb)
+
+page: $(VENV)/.page  ## open a page to drop photographs on; WEIGHTS=runs/bccd answers with a detector of your own
+	@echo "Starting the page for this computer only; Ctrl-C stops it."
+	@export PATH="$(CURDIR)/$(VENV)/bin:$$PATH" \
+		WEIGHTS="$(if $(WEIGHTS),$(if $(filter /%,$(WEIGHTS)),,$(CURDIR)/)$(WEIGHTS))"; \
+		exec $(PY) -m voila notebooks/page/photographs.ipynb --Voila.ip=127.0.0.1 \
+		$(if $(PORT),--Voila.port=$(PORT) --Voila.port_retries=0) $(BROWSER_OPTION)
 
 bench: $(VENV)/.lessons  ## operators and whole model against torchvision, one table
 	$(PY) -m benchmarks
@@ -83,7 +90,7 @@ $(VENV)/.made:
 		|| { echo "$(VENV) was made with a Python older than 3.11. Remove it (make clean) and call again"; exit 1; }
 	@echo "$(CURDIR)" > $@
 
-$(VENV)/.lessons $(VENV)/.test $(VENV)/.teach: $(VENV)/.made pyproject.toml constraints.txt
+$(VENV)/.lessons $(VENV)/.test $(VENV)/.page $(VENV)/.teach: $(VENV)/.made pyproject.toml constraints.txt
 	@echo "Installing the course into $(VENV). The first time this takes minutes (torch alone is gigabytes on Linux)."
 	$(PY) $(PIP) install --constraint constraints.txt --editable '.[$(patsubst .%,%,$(@F))]'
 	@mkdir -p $(LAB_SETTINGS) && echo '$(NO_NEWS)' > $(LAB_SETTINGS)/overrides.json

@@ -11,8 +11,8 @@ import linecache
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ import torchvision  # noqa: F401 - or a learner's own import of it takes their s
 STOP_TRIES = 20
 STOP_WAIT = 0.05
 """A loop that catches every exception is told to stop this often, and this many seconds apart."""
+STOP_WAIT_LATER = 1.0
+"""After those it is told so in the background, for as long as it runs."""
 
 NO_GPU = ("not compiled with CUDA", "no NVIDIA", "No CUDA GPUs")
 """What PyTorch's errors say where a GPU is asked for in vain."""
@@ -84,7 +86,9 @@ def _within(work: Callable[[], object], function: Callable, seconds: float) -> o
         overdue = thread.is_alive()
         _stop(thread)
     if overdue:
-        raise Problem(f"It was still running after {seconds:g} seconds. Is there a loop that never ends?")
+        said = f"It was still running after {seconds:g} seconds. Is there a loop that never ends?"
+        said += " It cannot be stopped: choose Kernel, Restart." if thread.is_alive() else ""
+        raise Problem(said)
     if "error" in outcome:
         raise Problem(_sentence(outcome["error"], function))
     return outcome["answer"]
@@ -93,30 +97,39 @@ def _within(work: Callable[[], object], function: Callable, seconds: float) -> o
 def _stop(thread: threading.Thread) -> None:
     if not thread.is_alive():
         return
-    with _swallowed_in_silence():
-        for _ in range(STOP_TRIES):
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_TimeIsUp))
-            thread.join(STOP_WAIT)
-            if not thread.is_alive():
-                return
+    if not isinstance(sys.unraisablehook, _Silence):
+        sys.unraisablehook = _Silence(sys.unraisablehook)
+    for _ in range(STOP_TRIES):
+        if _ends(thread, STOP_WAIT):
+            return
+    threading.Thread(target=_stop_later, args=(thread,), daemon=True).start()
 
 
-@contextmanager
-def _swallowed_in_silence() -> Iterator[None]:
-    """A stop that falls into a destructor or a callback of the garbage collector is lost there, and Python would print
-    so; the next try comes anyway.
+def _stop_later(thread: threading.Thread) -> None:
+    while not _ends(thread, STOP_WAIT_LATER):
+        pass
+
+
+def _ends(thread: threading.Thread, seconds: float) -> bool:
+    """Tell a thread to stop, and return whether it has after so many seconds."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_TimeIsUp))
+    thread.join(seconds)
+    return not thread.is_alive()
+
+
+class _Silence:
+    """A `sys.unraisablehook` that says nothing of stops; of all else it lets `report` say what it says.
+
+    A stop that falls into a destructor or into a callback of the garbage collector is lost there, and Python would
+    print so. The next one comes anyway.
     """
-    report = sys.unraisablehook
 
-    def hook(lost: "sys.UnraisableHookArgs") -> None:
+    def __init__(self, report: Callable) -> None:
+        self.report = report
+
+    def __call__(self, lost: "sys.UnraisableHookArgs") -> None:
         if lost.exc_type is not _TimeIsUp:
-            report(lost)
-
-    sys.unraisablehook = hook
-    try:
-        yield
-    finally:
-        sys.unraisablehook = report
+            self.report(lost)
 
 
 def _sentence(error: BaseException, function: Callable) -> str:

@@ -67,7 +67,8 @@ def draw_boxes(
 def detections_figure(image: Tensor, boxes: Tensor, names: Sequence[str], scores: Tensor) -> Figure:
     """An image with its detections, for a file: a figure of its own that the image fills, at least 640 px wide."""
     height, width = image.shape[-2:]
-    figure = Figure(figsize=(width / 100, height / 100), dpi=max(100, 100 * 640 / width))
+    scale = max(1, 640 / width) / 100  # inches a pixel
+    figure = Figure(figsize=(width * scale, height * scale), dpi=100)
     draw_boxes(image, boxes, labels=names, scores=scores, states="detection", ax=figure.add_axes((0, 0, 1, 1)))
     return figure
 

@@ -6,17 +6,27 @@ kernel runs on.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 
+import anywidget
 import ipywidgets
 import torch
+import traitlets
 from PIL import Image
 
+from ..checkpoints import CheckpointError, load_model
 from ..datasets.images import ImageError, image_tensor, read_rgb
-from ..faster_rcnn import FasterRCNN
+from ..datasets.shapes import Shapes
+from ..faster_rcnn import FasterRCNN, fasterrcnn_resnet50_fpn
+from ..pretrained import DETECTOR, WeightsError, coco_class_names, require_cached
+from ..trained import load_trained
 from ..viz import detections_figure
+from .bundle import bundle
+
+HERE = Path(__file__).parent
 
 LONGEST_SIDE = 1280
 """Pixels: larger photographs are scaled down first, for a page shows no more."""
@@ -38,8 +48,6 @@ def answer(name: str, content: bytes, model: FasterRCNN, class_names: Sequence[s
     """What `model` finds in a file of this name and content, drawn; or why there is nothing to draw."""
     if len(content) == 0:
         return Answer(f"{name} is empty (0 bytes); copy it again")
-    if len(content) > MOST_BYTES:
-        return Answer(f"{name} has {len(content) / 2**20:.0f} MB, more than {MOST_BYTES // 2**20}; scale it down first")
     file = io.BytesIO(content)
     file.name = name
     try:
@@ -66,35 +74,99 @@ def _found(name: str, image: torch.Tensor, model: FasterRCNN, class_names: Seque
     return Answer(f"{name}: {listed}", file.getvalue())
 
 
+class FileDrop(anywidget.AnyWidget):
+    """A place of the page to drop files on, with a button to choose them.
+
+    Calls `on_file(name, content)` for each, or `on_failure(name, why)` for a folder, and for a file of more than
+    `most_bytes`, which stays where it is. Other than with ipywidgets' FileUpload a file comes in slices: a server ends
+    the connection over a message above 10 MB.
+    """
+
+    _esm = bundle(HERE / "upload.js")
+    _css = (HERE / "upload.css").read_text(encoding="utf-8")
+
+    state = traitlets.Unicode("").tag(sync=True)
+    """What the page says of the files on their way."""
+
+    most_bytes = traitlets.Int(MOST_BYTES).tag(sync=True)
+
+    def __init__(self, on_file: Callable[[str, bytes], object], on_failure: Callable[[str, str], object]) -> None:
+        super().__init__()
+        self.on_file, self.on_failure = on_file, on_failure
+        self._arriving: dict[str, bytearray] = {}
+        self.on_msg(self._receive)
+
+    def _receive(self, widget: "FileDrop", message: dict, buffers: list[memoryview]) -> None:
+        """Take a slice of a file; with the last one it is whole."""
+        name, size = message["name"], message["size"]
+        content = self._arriving.pop(message["id"], bytearray())
+        for piece in buffers:
+            content += piece
+        self.state = f"looking at {name}, {message['number']} of {message['count']} …"
+        if message.get("unreadable"):
+            self.on_failure(name, f"{name} is a folder, or has gone: drop the photographs themselves")
+        elif size > self.most_bytes:
+            limit = self.most_bytes / 2**20
+            self.on_failure(name, f"{name} has {size / 2**20:.0f} MB, more than {limit:.0f}; scale it down first")
+        elif len(content) < size:
+            self._arriving[message["id"]] = content
+            return
+        else:
+            self.on_file(name, bytes(content))
+        if message["number"] == message["count"]:
+            self.state = f"{message['count']} looked at"
+
+
 class UploadPage(ipywidgets.VBox):
-    """A button to choose photographs with, and below it what `model` finds on each, the latest first.
+    """A place to drop photographs on, and below it what `model` finds on each, the latest first.
 
     `class_names[label]` names a label; detections below `score` are not shown.
     """
 
     def __init__(self, model: FasterRCNN, class_names: Sequence[str], score: float = 0.5) -> None:
         self.model, self.class_names, self.score = model, tuple(class_names), score
-        self.button = ipywidgets.FileUpload(multiple=True, description="Choose photographs", layout={"width": "220px"})
-        self.state = ipywidgets.HTML("JPEG, PNG, WebP, TIFF, GIF, BMP …")
+        self.drop = FileDrop(self.show, lambda name, why: self._put(Answer(why)))
         self.answers = ipywidgets.VBox()
-        super().__init__([ipywidgets.HBox([self.button, self.state]), self.answers])
-        self.button.observe(self._take, "value")
+        super().__init__([self.drop, self.answers])
 
     def show(self, name: str, content: bytes) -> Answer:
         """Answer for one file, and put the answer on top of the others."""
-        said = answer(name, content, self.model, self.class_names, self.score)
+        return self._put(answer(name, content, self.model, self.class_names, self.score))
+
+    def _put(self, said: Answer) -> Answer:
         parts = [ipywidgets.HTML(f"<p>{escape(said.sentence)}</p>")]
         if said.picture is not None:
-            parts.append(ipywidgets.Image(value=said.picture, format="png", layout={"max_width": "100%"}))
+            layout = {"max_width": "100%", "align_self": "flex-start"}  # or a box stretches what is small
+            parts.append(ipywidgets.Image(value=said.picture, format="png", layout=layout))
         self.answers.children = (ipywidgets.VBox(parts), *self.answers.children)
         return said
 
-    def _take(self, change: dict) -> None:
-        files = change["new"]
-        for number, file in enumerate(files, 1):
-            self.state.value = f"looking at {number} of {len(files)} …"
-            self.show(file["name"], bytes(file["content"]))
-        self.state.value = f"{len(files)} looked at"
-
     def __repr__(self) -> str:
-        return f"UploadPage({len(self.answers.children)} files looked at; the button needs a running kernel)"
+        return f"UploadPage({len(self.answers.children)} files looked at; it takes files where a kernel runs)"
+
+
+def open_page(weights: str | None = None) -> ipywidgets.Widget:
+    """The page with the detector of the run in the folder `weights`, and a sentence on what it knows.
+
+    Without a folder it is COCO's if torchvision's cache has its weights, and the small one of the course if not. Where
+    the folder holds no detector, the page is the sentence that says why.
+    """
+    try:
+        model, names, about = _detector(weights)
+    except (CheckpointError, OSError) as error:
+        return ipywidgets.HTML(f"<p>{escape(str(error))}</p>")
+    return ipywidgets.VBox([ipywidgets.HTML(f"<p>{escape(about)}</p>"), UploadPage(model, names)])
+
+
+def _detector(weights: str | None) -> tuple[FasterRCNN, tuple[str, ...], str]:
+    if weights:
+        model, card = load_model(weights)
+        return model, card.class_names, f"It finds what it learned in {weights}: {', '.join(card.class_names[1:])}."
+    try:
+        require_cached(DETECTOR, "COCO_V1")
+        model = fasterrcnn_resnet50_fpn(weights="COCO_V1")
+    except WeightsError as error:
+        names = Shapes(1).class_names
+        about = f"{error} The course's own detector stands in and finds drawn shapes alone: {', '.join(names[1:])}."
+        return load_trained(), names, about
+    return model, coco_class_names(), "It finds the 80 kinds of things that COCO has: people, animals, cars, cups …"

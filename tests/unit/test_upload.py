@@ -1,6 +1,7 @@
 """The upload page: each of the files that people choose gets a picture or a sentence, and none ends the page."""
 
 import io
+import itertools
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 from small_detector import NUM_CLASSES, small_detector
 
 from frcnn_edu.widgets import upload
-from frcnn_edu.widgets.upload import UploadPage, answer
+from frcnn_edu.widgets.upload import FileDrop, UploadPage, answer
 
 NAMES = ("__background__", "cat", "dog", "bird")
 SVG = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9"/></svg>'
@@ -90,9 +91,38 @@ def test_what_is_no_picture_gets_one_sentence_with_its_name(model, name):
     assert "\n" not in said.sentence
 
 
-def test_a_file_that_is_too_large_is_not_opened(model, monkeypatch):
-    monkeypatch.setattr(upload, "MOST_BYTES", 1000)
-    assert "MB" in answer("large.png", bytes(1001), model, NAMES).sentence
+def sent(name, content, number=1, count=1, slice_size=10_000, **more):
+    """The messages that bring a file, as upload.js sends them."""
+    about = {"id": f"{number} {name}", "name": name, "size": len(content), "number": number, "count": count, **more}
+    for start in range(0, len(content) or 1, slice_size):
+        yield {**about, "start": start}, [memoryview(content[start : start + slice_size])]
+
+
+def test_files_arrive_in_slices_even_mixed_with_one_another():
+    got = []
+    drop = FileDrop(lambda *file: got.append(file), lambda *failure: got.append(failure))
+    files = {"long.png": bytes(range(250)) * 100, "empty.png": b"", "short.png": b"short"}
+    streams = [list(sent(name, content, i, 3)) for i, (name, content) in enumerate(files.items(), 1)]
+    for messages in itertools.zip_longest(*reversed(streams)):
+        for message in filter(None, messages):
+            drop._receive(drop, *message)
+    assert dict(got) == files
+    assert len(got) == 3
+    assert drop._arriving == {}
+
+
+def test_what_cannot_arrive_is_a_sentence_and_the_next_file_is_taken():
+    files, failures = [], []
+    drop = FileDrop(lambda *file: files.append(file), lambda *failure: failures.append(failure))
+    drop.most_bytes = 2**20
+    drop._receive(drop, {**next(sent("scan.tif", b"", 1, 3))[0], "size": 3 * 2**20}, [memoryview(b"")])
+    drop._receive(drop, next(sent("holiday", bytes(4096), 2, 3, unreadable=True))[0], [])
+    assert drop.state == "looking at holiday, 2 of 3 …"
+    drop._receive(drop, *next(sent("whole.png", b"whole", 3, 3)))
+    assert failures[0] == ("scan.tif", "scan.tif has 3 MB, more than 1; scale it down first")
+    assert failures[1][1].startswith("holiday is a folder")
+    assert files == [("whole.png", b"whole")]
+    assert drop.state == "3 looked at"
 
 
 def test_a_decoder_that_fails_in_its_own_way_is_a_sentence_too(model, monkeypatch):
@@ -130,19 +160,17 @@ def test_what_is_found_is_named(model):
     assert len(NAMES) == NUM_CLASSES
 
 
-def uploaded(name, content):
-    return {"name": name, "type": "", "size": len(content), "content": memoryview(content), "last_modified": 0}
-
-
 def test_the_page_answers_all_files_the_latest_on_top_and_stays(model):
     page = UploadPage(model, NAMES, score=0.2)
     names = [*PICTURES, *SENTENCES]
     contents = [make() for make in PICTURES.values()] + [make() for make, _ in SENTENCES.values()]
-    page._take({"new": tuple(map(uploaded, names, contents))})
+    for number, (name, content) in enumerate(zip(names, contents, strict=True), 1):
+        for message in sent(name, content, number, len(names)):
+            page.drop._receive(page.drop, *message)
     assert len(page.answers.children) == len(names)
     first = page.answers.children[0].children[0].value
     assert names[-1] in first
-    assert page.state.value == f"{len(names)} looked at"
+    assert page.drop.state == f"{len(names)} looked at"
     assert repr(page).startswith(f"UploadPage({len(names)} files looked at")
 
 
