@@ -28,7 +28,7 @@ function render({ model, el }) {
     let number = 0;
     for (const file of files) {
       number += 1;
-      const about = { id: crypto.randomUUID(), name: file.name, size: file.size, number, count: files.length };
+      const about = { id: `${Date.now()} ${Math.random()}`, name: file.name, size: file.size, number, count: files.length };
       const wanted = file.size <= model.get("most_bytes") ? file.size : 0; // a larger one is refused unread
       try {
         for (let start = 0; start === 0 || start < wanted; start += SLICE) {
