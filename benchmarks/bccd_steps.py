@@ -1,4 +1,4 @@
-"""``python -m benchmarks.bccd_steps --data FOLDER``: what each step since the paper buys, on real photographs.
+"""``python -m benchmarks.bccd_steps --data FOLDER --out FILE``: what each step since the paper buys, on real photographs.
 
 The whole recipe is trained, and then again with one step taken back: RoIPool instead of RoIAlign, one map of stride 16
 instead of the pyramid, random instead of pretrained weights. All else (data, batches, augmentation, learning rate,

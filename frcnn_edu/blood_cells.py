@@ -1,9 +1,9 @@
 """Blood cells: the worked example of lesson 08, and what was measured on it.
 
 BCCD is 364 photographs of blood under a microscope in VOC's layout, under the MIT licence. The course carries a few of
-them, in ``data/bccd``, and what ``python -m benchmarks.bccd_steps`` wrote about all: every box, what detectors reached
+them, in ``data/blood_cells``, and what ``python -m benchmarks.bccd_steps`` wrote about all: every box, what detectors reached
 that learned from them, and what they found. So a lesson can look at all of it without a network;
-``python -m frcnn_edu download bccd`` fetches the photographs, to train on.
+``python -m frcnn_edu download bccd`` fetches the photographs into ``data/bccd``, to train on.
 """
 
 import json
@@ -19,7 +19,7 @@ from frcnn_edu.datasets import data_path
 from frcnn_edu.datasets.images import load_image
 
 FILE = "bccd_steps.json"
-FOLDER = "bccd"
+FOLDER = "blood_cells"
 VARIANTS = {
     "full": "all three",
     "roi_pool": "RoIPool instead of RoIAlign",
