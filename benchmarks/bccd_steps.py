@@ -1,9 +1,9 @@
-"""``python -m benchmarks.bccd_steps --data FOLDER --out FILE``: what each step since the paper buys, on real photographs.
+"""``python -m benchmarks.bccd_steps --data FOLDER --out FILE``: what each step since the paper buys.
 
-The whole recipe is trained, and then again with one step taken back: RoIPool instead of RoIAlign, one map of stride 16
-instead of the pyramid, random instead of pretrained weights. All else (data, batches, augmentation, learning rate,
-anchors' sizes) stays the same, and each is done with several seeds, for a difference that is smaller than the spread
-of the seeds is none. ``data/bccd_steps.json`` was made by this on BCCD's blood cells.
+On real photographs the whole recipe is trained, and then again with one step taken back: RoIPool instead of RoIAlign,
+one map of stride 16 instead of the pyramid, random instead of pretrained weights. All else (data, batches,
+augmentation, learning rate, anchors' sizes) stays the same, and each is done with several seeds, for a difference that
+is smaller than the spread of the seeds is none. ``data/bccd_steps.json`` was made by this on BCCD's blood cells.
 
 Every run is written when it ends, and a run that the file holds already is not done again: stopped, the same command
 goes on. Several commands may share the file, each with its own ``--only`` or ``--seeds``.

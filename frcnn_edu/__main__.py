@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch.utils.data import Dataset
 
-from frcnn_edu.checkpoints import BUILDERS, CheckpointError, ModelCard, Recipe, load_model
+from frcnn_edu.checkpoints import BUILDERS, FREEZING, CheckpointError, ModelCard, Recipe, load_model
 from frcnn_edu.processes import rank
 from frcnn_edu.training import evaluate, train
 
@@ -60,7 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _train(options: argparse.Namespace) -> None:
     device = _device(options.device)
     dataset = open_data(options.data, options.split, training=True)
-    card = ModelCard(options.model, tuple(dataset.class_names), dict(options.option))
+    freezing = {"frozen_backbone": True} if options.weights_backbone and options.model in FREEZING else {}
+    card = ModelCard(options.model, tuple(dataset.class_names), freezing | dict(options.option))
     recipe = Recipe(options.steps, options.batch_size, options.learning_rate, seed=options.seed)
     torch.manual_seed(recipe.seed)
     more = {"weights_backbone": options.weights_backbone} if options.weights_backbone and not options.resume else {}

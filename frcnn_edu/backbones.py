@@ -48,18 +48,22 @@ def vgg16(weights: str | None = None, trainable_layers: int = 13) -> nn.Sequenti
     return _with_channels(body, 512)
 
 
-def mobilenet_v2(weights: str | None = None, trainable_layers: int = 14, out_channels: int = 128) -> "Pyramid":
+def mobilenet_v2(
+    weights: str | None = None, trainable_layers: int = 14, out_channels: int = 128, frozen: bool | None = None
+) -> "Pyramid":
     """MobileNetV2 under a feature pyramid of strides 8, 16 and 32, and a pooled fourth level.
 
-    With `weights`, a name of torchvision's, its batch norms are frozen and of its 18 blocks the last `trainable_layers`
-    learn: by default all but those before stride 8, which see edges and colours and cost most. Without, all learn.
+    `weights` is a name of torchvision's. Where it is `frozen`, as it is with weights unless you say, batch norms are
+    fixed and of its 18 blocks the last `trainable_layers` learn: by default all but those before stride 8, which see
+    edges and colours and cost most. Else all learn.
     Raises ValueError for more than 18 blocks, or fewer than 0, WeightsError for weights that are not to be had.
     """
     _check_trainable(trainable_layers, 18)
-    norm = _FrozenNorm if weights else None
+    frozen = bool(weights) if frozen is None else frozen
+    norm = _FrozenNorm if frozen else None
     with fetching("mobilenet_v2", weights):
         features = torchvision.models.mobilenet_v2(weights=weights, norm_layer=norm).features
-    if weights:
+    if frozen:
         for block in features[: 18 - trainable_layers]:
             block.requires_grad_(False)
     return Pyramid(features, {"6": 32, "13": 96, "17": 320}, out_channels, pooled_level=True)

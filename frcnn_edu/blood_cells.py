@@ -1,8 +1,8 @@
 """Blood cells: the worked example of lesson 08, and what was measured on it.
 
 BCCD is 364 photographs of blood under a microscope in VOC's layout, under the MIT licence. The course carries a few of
-them, in ``data/blood_cells``, and what ``python -m benchmarks.bccd_steps`` wrote about all: every box, what detectors reached
-that learned from them, and what they found. So a lesson can look at all of it without a network;
+them, in ``data/blood_cells``, and what ``python -m benchmarks.bccd_steps`` wrote: the boxes of two splits, what
+detectors reached that learned from them, and what they found. So a lesson can look at all of it without a network;
 ``python -m frcnn_edu download bccd`` fetches the photographs into ``data/bccd``, to train on.
 """
 

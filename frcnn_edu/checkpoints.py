@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -36,6 +37,9 @@ BUILDERS = {
     "resnet50_fpn": faster_rcnn.fasterrcnn_resnet50_fpn,
 }
 """The models that the command line knows by name."""
+
+FREEZING = ("mobilenet_v2", "resnet50_fpn")
+"""Those of which only a part learns where the backbone is pretrained. Their cards say so, for whoever loads them."""
 
 Start = tuple[int, dict[str, list[float]], dict[int, dict[str, Tensor]]]
 """Where a run starts: steps done, their losses, what the optimizer kept of each parameter."""
@@ -66,6 +70,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch_size < 1 or not self.learning_rate > 0:
             raise ValueError(f"steps, batch_size and learning_rate must be above 0, got {self}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more, got {self.seed}")
 
     def rate(self, step: int) -> float:
         """The learning rate of step `step`, counted from 0."""
@@ -117,13 +123,16 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> tuple[
     Of a run the newest whole checkpoint is taken. Raises CheckpointError where there is none, or what lies there is
     broken, of another model, or a pickle.
     """
-    folder = Path(folder)
+    folder = Path(folder).absolute()
     if not folder.is_dir():
         why = "weights are a folder that train wrote; pickles (.pt, .pth) are not loaded"
         raise CheckpointError(f"{folder} is {'a file' if folder.is_file() else 'not there'}: {why}")
     card = _read_card(folder if (folder / MODEL_FILE).is_file() else folder.parent)
     checkpoint = Checkpoint.read(folder) if (folder / STATE_FILE).is_file() else _newest(folder)
-    model = card.build()
+    try:
+        model = card.build()
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{folder} holds a model that cannot be built: {error}") from error
     checkpoint.restore_model(model)
     return model.to(device).eval(), card
 
@@ -146,7 +155,7 @@ class Checkpoint:
                 if _digest(folder / name) != digest:
                     raise CheckpointError(f"{folder / name} is not as it was written: cut short or changed")
             return cls(folder, state["step"], state["recipe"], state["losses"])
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise error if isinstance(error, CheckpointError) else CheckpointError(f"{folder}: {error!r}") from error
 
     def restore_model(self, model: nn.Module) -> None:
@@ -191,7 +200,7 @@ class Keeper:
         return 0, {}, {}
 
     def _resume(self, model: nn.Module) -> Start:
-        if asdict(_read_card(self.folder)) != asdict(self.card):
+        if _as_written(_read_card(self.folder)) != _as_written(self.card):
             raise CheckpointError(f"{self.folder} holds a run of another model or other classes: name another folder")
         checkpoint = _newest(self.folder)
         if checkpoint.recipe != asdict(self.recipe):
@@ -224,7 +233,9 @@ class Keeper:
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step-*"))
+    """The run's own checkpoints, the newest last; copies that somebody named otherwise are none."""
+    own = [path for path in folder.glob("step-*") if re.fullmatch(r"step-\d+", path.name)]
+    return sorted(own, key=lambda path: int(path.name.removeprefix("step-")))
 
 
 def _newest(folder: Path) -> Checkpoint:
@@ -251,8 +262,13 @@ def _read_card(folder: Path) -> ModelCard:
     try:
         card = json.loads((folder / MODEL_FILE).read_text(encoding="utf-8"))
         return ModelCard(card["model"], tuple(card["class_names"]), card["options"])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder} holds no {MODEL_FILE} that can be read: {error!r}") from error
+
+
+def _as_written(card: ModelCard) -> dict[str, object]:
+    """What JSON makes of it, which knows no tuples."""
+    return json.loads(json.dumps(asdict(card)))
 
 
 def _flat_state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -272,5 +288,5 @@ def _digest(path: Path) -> str:
 def _sync(folder: Path) -> None:
     """Have the system put every file on the disk, so that a power cut after the rename finds them whole."""
     for path in folder.iterdir():
-        with path.open("rb") as file:
+        with path.open("r+b") as file:  # Windows syncs no file that is open for reading only
             os.fsync(file.fileno())

@@ -187,15 +187,20 @@ def fasterrcnn_tiny(num_classes: int, **options: object) -> FasterRCNN:
 
 
 def fasterrcnn_mobilenet_v2(
-    num_classes: int, weights_backbone: str | None = None, trainable_backbone_layers: int = 14, **options: object
+    num_classes: int,
+    weights_backbone: str | None = None,
+    trainable_backbone_layers: int = 14,
+    frozen_backbone: bool | None = None,
+    **options: object,
 ) -> FasterRCNN:
     """MobileNetV2 under a pyramid of strides 8 to 64: small enough to fine-tune on a CPU.
 
-    `weights_backbone` is a name of torchvision's, such as "IMAGENET1K_V1".
+    `weights_backbone` is a name of torchvision's, such as "IMAGENET1K_V1". What learns is what `backbones.mobilenet_v2`
+    says; `frozen_backbone` is its `frozen`.
     """
     sizes = tuple((size, size * 2**0.5) for size in (32.0, 64.0, 128.0, 256.0))
     anchors = AnchorGenerator(sizes, (PAPER_ASPECT_RATIOS,) * 4)
-    body = backbones.mobilenet_v2(weights_backbone, trainable_backbone_layers)
+    body = backbones.mobilenet_v2(weights_backbone, trainable_backbone_layers, frozen=frozen_backbone)
     head = TwoMLPHead(body.out_channels * ROI_SIZE**2, 512)
     return FasterRCNN(body, num_classes, **{"rpn_anchor_generator": anchors, "box_head": head, **options})
 
@@ -232,13 +237,14 @@ def fasterrcnn_resnet50_fpn(
     weights: str | None = None,
     weights_backbone: str | None = None,
     trainable_backbone_layers: int | None = None,
+    frozen_backbone: bool | None = None,
     **options: object,
 ) -> FasterRCNN:
     """torchvision's model of that name, to the letter: ``weights="COCO_V1"`` are its weights for COCO's 91 classes.
 
     Nothing is fetched unless named: `weights` and `weights_backbone` come through torchvision's hub and cache. With
-    either, batch norms are frozen and the last three of the body's five parts learn, unless you say how many. Raises
-    WeightsError, in one sentence, for weights that are neither in the cache nor to be had.
+    either, or with `frozen_backbone`, batch norms are frozen and the last three of the body's five parts learn, unless
+    you say how many. Raises WeightsError, in one sentence, for weights that are neither in the cache nor to be had.
     """
     published = weights_of(DETECTOR, weights) if weights else None
     classes = len(published.meta["categories"]) if published else num_classes
@@ -246,9 +252,9 @@ def fasterrcnn_resnet50_fpn(
         raise ValueError("num_classes must be given, the background counted; only weights bring their own")
     if num_classes not in (None, classes):
         raise ValueError(f"weights={weights!r} are for {classes} classes; leave num_classes={num_classes} out")
-    pretrained = bool(weights or weights_backbone)
-    trainable = trainable_backbone_layers if trainable_backbone_layers is not None else (3 if pretrained else 5)
-    body = backbones.resnet50_fpn(None if weights else weights_backbone, pretrained, trainable)
+    frozen = bool(weights or weights_backbone) if frozen_backbone is None else frozen_backbone
+    trainable = trainable_backbone_layers if trainable_backbone_layers is not None else (3 if frozen else 5)
+    body = backbones.resnet50_fpn(None if weights else weights_backbone, frozen, trainable)
     model = FasterRCNN(body, classes, **options)
     if published:
         with fetching(DETECTOR, weights):

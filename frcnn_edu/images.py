@@ -148,6 +148,9 @@ def _resize(image: Tensor, config: Config, training: bool) -> Tensor:
     scale = min(shorter / min(_size(image)), config.max_size / max(_size(image)))
     if scale == 1:
         return image
+    if min(_size(image)) * scale < 1:  # a strip keeps a row of pixels
+        size = [max(1, int(side * scale)) for side in _size(image)]
+        return F.interpolate(image[None], size=size, mode="bilinear")[0]
     return F.interpolate(image[None], scale_factor=scale, mode="bilinear", recompute_scale_factor=True)[0]
 
 

@@ -97,12 +97,12 @@ def _weights_file(step: int) -> str:
 def main() -> None:
     """Train the course's detector again, from nothing."""
     parser = argparse.ArgumentParser(prog="python -m frcnn_edu.trained", description=main.__doc__)
-    parser.add_argument("--out", type=Path, default=data_path(".") / FOLDER, help="default: the course's data folder")
+    parser.add_argument("--out", type=Path, help="default: the course's data folder")
     parser.add_argument("--steps", type=int, default=RECIPE.steps)
     options = parser.parse_args()
     from dataclasses import replace
 
-    make(options.out, replace(RECIPE, steps=options.steps))
+    make(options.out or data_path(".") / FOLDER, replace(RECIPE, steps=options.steps))
 
 
 if __name__ == "__main__":

@@ -8,9 +8,12 @@ the number of samples of all processes, so that two processes take the step that
 """
 
 import math
+import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
+from functools import lru_cache
 from pathlib import Path
+from threading import current_thread, main_thread
 
 import numpy as np
 import torch
@@ -42,24 +45,30 @@ def train(
     """Train `model` in place, on the device it is on, and return the losses.
 
     `dataset` gives (image, target), `augment` changes such a pair. With `out` (which needs a `card`) a checkpoint is
-    written before the first step, every `checkpoint_every` steps, at the end, and on Ctrl-C; `resume` goes on from the
-    newest. `on_step` is called after each step with the steps done.
+    written before the first step, every `checkpoint_every` steps, at the end, and on Ctrl-C, which waits for the end of
+    the step; `resume` goes on from the newest. `on_step` is called after each step with the steps done.
     Raises CheckpointError, ValueError or OSError before the first step where it could not end well.
     """
     if out is not None and card is None:
         raise ValueError("checkpoints need a card: what to build when they are loaded")
+    if checkpoint_every < 1:
+        raise ValueError(f"checkpoint_every counts steps, at least 1; got {checkpoint_every}")
+    _check_batches(dataset, recipe)
     keeper = Keeper(Path(out), card, recipe) if out is not None else None
     optimizer = torch.optim.AdamW(
         [p for p in model.parameters() if p.requires_grad], recipe.learning_rate, weight_decay=recipe.weight_decay
     )
     done, history = keeper.start(model, optimizer, resume) if keeper else (0, History())
-    replica = _replica(model.train())
+    replica = _replica(model)
     batches = batches_of(dataset, recipe, done, augment, workers)
     bar = tqdm(total=recipe.steps, initial=done, desc="training", disable=not progress or rank() > 0)
+    whole = True  # and no step is half done
     try:
         for step, (images, targets) in zip(range(done, recipe.steps), batches, strict=True):
-            history.add(train_step(replica, optimizer, recipe, step, images, targets))
-            done = step + 1
+            with _uninterrupted():
+                whole = False
+                history.add(train_step(replica.train(), optimizer, recipe, step, images, targets))
+                done, whole = step + 1, True
             bar.set_postfix(
                 {name.removeprefix("loss_"): f"{values[-1]:.3f}" for name, values in history.losses.items()}
             )
@@ -69,7 +78,7 @@ def train(
             if on_step:
                 on_step(done, model, history)
     except KeyboardInterrupt:
-        if keeper and len(history) == done:
+        if keeper and whole:
             keeper.save(model, optimizer, done, history)
             bar.write(
                 f"stopped after step {done} of {recipe.steps}; saved in {out}; the same command with --resume goes on"
@@ -81,13 +90,32 @@ def train(
     return history
 
 
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits for the end of this block, for weights in the middle of a step are worth nothing.
+
+    Whoever handles Ctrl-C otherwise, or does not run in the main thread, is left alone.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler or current_thread() is not main_thread():
+        yield
+        return
+    came = []
+    signal.signal(signal.SIGINT, lambda *interrupt: came.append(interrupt))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if came:
+        raise KeyboardInterrupt
+
+
 @torch.no_grad()
 def detect(
     model: FasterRCNN, dataset: Dataset, batch_size: int = 8, progress: bool = True
 ) -> tuple[list[dict[str, Tensor]], list[dict[str, Tensor]]]:
     """The model's detections on every image of `dataset`, and the targets, both on the CPU and in its order.
 
-    Under ``torchrun`` every process detects on its share and all get the whole.
+    Leaves the model in evaluation mode. Under ``torchrun`` every process detects on its share and all get the whole.
     """
     model.eval()
     device = next(model.parameters()).device
@@ -174,26 +202,31 @@ def batches_of(
 
     Raises ValueError for an empty data set, or a batch that the processes cannot share evenly.
     """
-    if len(dataset) == 0:
-        raise ValueError("the data set is empty: there is nothing to train on")
-    if recipe.batch_size % world_size():
-        raise ValueError(f"batch_size {recipe.batch_size} does not divide among {world_size()} processes")
-    plan = [
-        [(index, _seed(recipe.seed, step, slot)) for slot, index in _shuffled(len(dataset), recipe, step)]
-        for step in range(start, recipe.steps)
-    ]
-    shares = [batch[rank() :: world_size()] for batch in plan]
+    _check_batches(dataset, recipe)
+    shares = (batch[rank() :: world_size()] for batch in _plan(len(dataset), recipe, start))
     return iter(
         DataLoader(_Augmented(dataset, augment), batch_sampler=shares, num_workers=workers, collate_fn=_columns)
     )
 
 
-def _shuffled(length: int, recipe: Recipe, step: int) -> list[tuple[int, int]]:
-    """(slot, image) of a step: the data set is walked through in a new order each time round."""
-    positions = range(step * recipe.batch_size, (step + 1) * recipe.batch_size)
-    rounds = {position // length for position in positions}
-    orders = {turn: np.random.default_rng((recipe.seed, turn)).permutation(length) for turn in rounds}
-    return [(slot, int(orders[p // length][p % length])) for slot, p in enumerate(positions)]
+def _check_batches(dataset: Dataset, recipe: Recipe) -> None:
+    if len(dataset) == 0:
+        raise ValueError("the data set is empty: there is nothing to train on")
+    if recipe.batch_size % world_size():
+        raise ValueError(f"batch_size {recipe.batch_size} does not divide among {world_size()} processes")
+
+
+def _plan(length: int, recipe: Recipe, start: int) -> Iterator[list[tuple[int, int]]]:
+    """(image, seed) for every slot of every batch: the data set is walked through in a new order each time round."""
+
+    @lru_cache(maxsize=2)
+    def order(turn: int) -> np.ndarray:
+        return np.random.default_rng((recipe.seed, turn)).permutation(length)
+
+    for step in range(start, recipe.steps):
+        positions = range(step * recipe.batch_size, (step + 1) * recipe.batch_size)
+        images = [int(order(position // length)[position % length]) for position in positions]
+        yield [(image, _seed(recipe.seed, step, slot)) for slot, image in enumerate(images)]
 
 
 def _columns(pairs: list[tuple[Tensor, dict[str, Tensor]]]) -> tuple[list[Tensor], list[dict[str, Tensor]]]:

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,10 +16,13 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
+import torchvision
 
-from frcnn_edu.checkpoints import CheckpointError, ModelCard, Recipe, load_model
+from frcnn_edu.__main__ import main
+from frcnn_edu.checkpoints import BUILDERS, Checkpoint, CheckpointError, History, Keeper, ModelCard, Recipe, load_model
 from frcnn_edu.datasets.augment import augmentation
 from frcnn_edu.datasets.shapes import PLAIN, Shapes
+from frcnn_edu.pretrained import weights_of
 from frcnn_edu.training import detect, evaluate, train
 
 SMALL = {"min_size": 96, "max_size": 96, "rpn_pre_nms_top_n_train": 50, "rpn_post_nms_top_n_train": 20}
@@ -94,6 +98,84 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, capsys):
     assert "--resume" in capsys.readouterr().out
 
 
+def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(tmp_path, monkeypatch):
+    """The interrupt comes where weights have changed and the step is not counted yet."""
+    clip = torch.nn.utils.clip_grad_norm_
+    steps = []
+
+    def interrupted(*arguments):
+        steps.append(1)
+        if len(steps) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return clip(*arguments)
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", interrupted)
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut")
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert (tmp_path / "cut" / "step-000003").is_dir()
+    monkeypatch.undo()
+    resumed, _ = run(tmp_path / "cut", resume=True)
+    assert same(resumed, run()[0])
+
+
+def test_an_interrupt_that_cannot_wait_saves_no_half_step(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path)
+    assert [path.name for path in tmp_path.glob("step-*")] == ["step-000000"]
+
+
+def test_a_model_may_be_measured_on_the_way(tmp_path):
+    measured = []
+    weights, _ = run(on_step=lambda done, model, _: measured.append(len(detect(model, SCENES, progress=False)[0])))
+    assert measured == [len(SCENES)] * 6
+    assert same(weights, run()[0])
+
+
+@pytest.fixture
+def weights_of_imagenet(tmp_path, monkeypatch):
+    """A cache of torchvision's that holds random weights under the name of those from ImageNet."""
+    torch.manual_seed(0)
+    for network in ("mobilenet_v2", "resnet50"):
+        path = tmp_path / "cache" / "hub" / "checkpoints" / weights_of(network, "IMAGENET1K_V1").url.rsplit("/", 1)[-1]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(getattr(torchvision.models, network)().state_dict(), path)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
+
+
+def train_mobilenet(out, *more):
+    options = [word for name, value in SMALL.items() for word in ("--option", f"{name}={value}")]
+    often = ["--steps", "3", "--batch-size", "1", "--checkpoint-every", "1", "--device", "cpu"]
+    start = ["train", "--data", "shapes-plain", "--model", "mobilenet_v2", "--weights-backbone", "IMAGENET1K_V1"]
+    return main([*start, *often, *options, "--out", str(out), *more])
+
+
+def test_a_pretrained_run_goes_on_even_where_its_first_weights_are_gone(tmp_path, monkeypatch, weights_of_imagenet):
+    assert train_mobilenet(tmp_path / "whole") == 0
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    shutil.rmtree(tmp_path / "cut" / "step-000003")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "nothing"))
+    assert train_mobilenet(tmp_path / "cut", "--resume") == 0
+    assert same(load_model(tmp_path / "whole")[0].state_dict(), load_model(tmp_path / "cut")[0].state_dict())
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet50_fpn"])
+def test_a_frozen_backbone_needs_no_weights(weights_of_imagenet, name):
+    """The same layers, and the same of them learn, so that a card says enough."""
+    with_weights = BUILDERS[name](2, weights_backbone="IMAGENET1K_V1")
+    without = BUILDERS[name](2, frozen_backbone=True)
+    assert str(without) == str(with_weights)
+    learning = [
+        {key for key, values in model.named_parameters() if values.requires_grad} for model in (with_weights, without)
+    ]
+    assert learning[0] == learning[1] != dict(without.named_parameters()).keys()
+
+
 def test_only_the_newest_checkpoints_stay(tmp_path):
     run(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "step-000004", "step-000006"]
@@ -151,6 +233,55 @@ def test_another_model_another_recipe_and_a_folder_in_use_are_refused(tmp_path):
     (tmp_path / "model.json").rename(tmp_path / "empty" / "model.json")
     with pytest.raises(CheckpointError, match="no checkpoint"):
         load_model(tmp_path / "empty")
+
+
+def test_a_card_is_the_same_however_it_was_spelled(tmp_path):
+    card = ModelCard("tiny", list(SCENES.class_names), SMALL | {"bbox_reg_weights": (10.0, 10.0, 5.0, 5.0)})
+    short = Recipe(steps=1, batch_size=1)
+    for resume in (False, True):
+        train(fresh_model(), SCENES, short, tmp_path, card, resume=resume, progress=False)
+
+
+@pytest.mark.parametrize("broken", ["[]", "{}", "null", '{"model": "huge", "class_names": ["a"], "options": {}}', "?"])
+def test_a_broken_card_is_a_checkpoint_error(tmp_path, broken):
+    run(tmp_path, Recipe(steps=1, batch_size=1))
+    (tmp_path / "model.json").write_text(broken)
+    with pytest.raises(CheckpointError):
+        load_model(tmp_path)
+    (tmp_path / "step-000001" / "state.json").write_text("[]")
+    with pytest.raises(CheckpointError):
+        Checkpoint.read(tmp_path / "step-000001")
+
+
+def test_a_checkpoint_is_loaded_from_where_one_stands(tmp_path, monkeypatch):
+    weights, _ = run(tmp_path)
+    monkeypatch.chdir(tmp_path / "step-000006")
+    assert same(weights, load_model(".")[0].state_dict())
+
+
+def test_checkpoints_are_counted_and_not_sorted_by_letters_and_copies_are_none(tmp_path):
+    model, keeper = fresh_model(), Keeper(tmp_path, CARD, RECIPE)
+    optimizer = torch.optim.AdamW(model.parameters())
+    for name in ("step-best", "step-000400-backup"):
+        (tmp_path / name).mkdir()
+    for step in (999_900, 1_000_000, 1_000_100):
+        keeper.save(model, optimizer, step, History())
+    names = {"step-best", "step-000400-backup", "step-1000000", "step-1000100"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dataset": Shapes(0)}, "empty"),
+        ({"checkpoint_every": 0}, "checkpoint_every"),
+    ],
+)
+def test_what_cannot_be_trained_on_leaves_no_run_behind(tmp_path, options, message):
+    given = {"dataset": SCENES, "recipe": RECIPE, "out": tmp_path / "run", "card": CARD, "progress": False} | options
+    with pytest.raises(ValueError, match=message):
+        train(fresh_model(), **given)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_folder_that_cannot_be_written_fails_before_the_first_step(tmp_path):
@@ -310,6 +441,7 @@ def test_evaluate_and_predict_from_the_command_line(tmp_path):
         (("train", "--data", "nowhere", "--out", "run"), "nowhere"),
         (("train", "--data", "shapes", "--out", "run", "--option", "rpn_nms_thresh=2"), "rpn_nms_thresh"),
         (("evaluate", "--data", "shapes", "--weights", "nowhere"), "nowhere"),
+        (("train", "--data", "shapes", "--out", "run", "--seed", "-1"), "seed must be 0 or more"),
     ],
 )
 def test_what_the_user_can_mend_is_said_in_a_line(tmp_path, words, message):
