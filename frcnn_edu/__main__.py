@@ -15,7 +15,8 @@ import torch
 import torch.distributed as dist
 from torch.utils.data import Dataset
 
-from frcnn_edu.checkpoints import BUILDERS, FREEZING, CheckpointError, ModelCard, Recipe, load_model
+from frcnn_edu.checkpoints import BUILDERS, FREEZING, ModelCard, Recipe, load_model
+from frcnn_edu.datasets.download import DownloadError, download
 from frcnn_edu.processes import rank
 from frcnn_edu.training import evaluate, train
 
@@ -47,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.run(options) or 0
-    except (CheckpointError, ValueError, TypeError, OSError, FloatingPointError, ImportError) as error:
+    except (ValueError, TypeError, OSError, FloatingPointError, ImportError, DownloadError) as error:
         print(f"frcnn_edu {options.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -87,7 +88,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     print(f"{'mAP':24} {result.map:.4f}")
     if options.json:
         report = {key: value for key, value in asdict(result).items() if key != "curves" and value is not None}
-        _write_json(options.json, {"data": options.data, "split": options.split, **report})
+        _write_json(options.json, {"data": options.data, "split": options.split, **_without_nan(report)})
 
 
 def _predict(options: argparse.Namespace) -> int:
@@ -118,8 +119,6 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _download(options: argparse.Namespace) -> None:
-    from frcnn_edu.datasets.download import download
-
     print(download(options.name, options.out))
 
 
@@ -133,9 +132,15 @@ def _picture_path(folder: Path, name: str) -> Path:
     return path
 
 
+def _without_nan(report: dict[str, object]) -> dict[str, object]:
+    """With None for the AP of what no image holds: JSON has no word for NaN."""
+    plain = {name: _without_nan(value) if isinstance(value, dict) else value for name, value in report.items()}
+    return {name: None if value != value else value for name, value in plain.items()}
+
+
 def _write_json(path: Path, content: object) -> None:
     draft = path.with_name(f".{path.name}.part")
-    draft.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
+    draft.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False), encoding="utf-8")
     draft.replace(path)
 
 

@@ -51,7 +51,7 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train: everything that determines the weights at the end, besides model and data."""
+    """How to train: everything that determines the weights at the end, besides model, data and augmentation."""
 
     steps: int = 1200
     batch_size: int = 4

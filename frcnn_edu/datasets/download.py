@@ -37,7 +37,7 @@ USER_AGENT = "frcnn-edu"
 BCCD_COMMIT = "d272fb14cdff6e473fafeeeba32aba5f560e9e43"
 
 
-class DownloadError(OSError):
+class DownloadError(RuntimeError):
     """A download that failed; the message says what failed and what to do, and nothing half-made is in its place."""
 
 

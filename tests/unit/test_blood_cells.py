@@ -57,7 +57,7 @@ def test_the_photographs_that_ship_are_of_the_test_split_with_their_licence(meas
     assert set(names) <= set(measured.splits["test"].names)
     assert all(photograph(name).shape == (3, 480, 640) for name in names)
     assert "MIT License" in data_path("blood_cells/LICENSE").read_text(encoding="utf-8")
-    files = [data_path("bccd_steps.json"), *Path(data_path("bccd")).iterdir()]
+    files = [data_path("bccd_steps.json"), *Path(data_path("blood_cells")).iterdir()]
     assert sum(path.stat().st_size for path in files) < LARGEST
     with pytest.raises(FileNotFoundError):
         photograph("BloodImage_99999.jpg")

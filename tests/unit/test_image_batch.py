@@ -27,6 +27,13 @@ def test_the_shorter_side_becomes_min_size_and_the_longer_at_most_max_size(size,
     assert batch.original_sizes == [size]
 
 
+@pytest.mark.parametrize("size", [(1, 600), (900, 1), (2, 5000)])
+def test_a_strip_keeps_a_row_of_pixels(size):
+    batch = batch_images([torch.rand(3, *size)], Config(min_size=256, max_size=256))
+    assert min(batch.sizes[0]) == 1
+    assert max(batch.sizes[0]) == 256
+
+
 def test_a_batch_is_padded_with_zeros_until_both_sides_divide():
     images = [torch.ones(3, 20, 33), torch.ones(3, 27, 20)]
     config = Config(min_size=20, max_size=200, size_divisible=16, image_mean=(0.0,) * 3, image_std=(1.0,) * 3)

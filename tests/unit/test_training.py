@@ -18,9 +18,10 @@ import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 import torchvision
 
-from frcnn_edu.__main__ import main
+from frcnn_edu.__main__ import SHAPES_LENGTH, main
 from frcnn_edu.checkpoints import BUILDERS, Checkpoint, CheckpointError, History, Keeper, ModelCard, Recipe, load_model
 from frcnn_edu.datasets.augment import augmentation
+from frcnn_edu.datasets.download import DownloadError
 from frcnn_edu.datasets.shapes import PLAIN, Shapes
 from frcnn_edu.pretrained import weights_of
 from frcnn_edu.training import detect, evaluate, train
@@ -433,6 +434,26 @@ def test_evaluate_and_predict_from_the_command_line(tmp_path):
     assert "text.jpg" in done.stderr
     assert "Traceback" not in done.stderr
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"scene one.png", "detections.json"}
+
+
+def test_figures_that_are_none_are_null_in_the_file(tmp_path, monkeypatch):
+    """One scene has not all classes: their AP is no number, and JSON has no word for that."""
+    run(tmp_path / "run")
+    monkeypatch.setitem(SHAPES_LENGTH, "test", 1)
+    report = tmp_path / "report.json"
+    words = ["evaluate", "--data", "shapes-plain", "--weights", str(tmp_path / "run"), "--device", "cpu"]
+    assert main([*words, "--style", "coco", "--json", str(report)]) == 0
+    found = json.loads(report.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert None in found["per_class"].values()
+
+
+def test_a_download_that_fails_is_said_in_a_line(tmp_path, monkeypatch, capsys):
+    def fail(*_):
+        raise DownloadError("the server is not there: connect and call again")
+
+    monkeypatch.setattr("frcnn_edu.__main__.download", fail)
+    assert main(["download", "bccd", "--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == "frcnn_edu download: the server is not there: connect and call again\n"
 
 
 @pytest.mark.parametrize(
