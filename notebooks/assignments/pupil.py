@@ -9,23 +9,61 @@ process (`judge.py`). One message a line comes in, one goes out, JSON each:
                                                              {"kind": "value", "value": ...}, or {"kind": "nothing"}
     {"do": "call", "name": "f", "arguments": [...]}       -> {"answer": ..., "arguments": [...]} or {"error": [...]}
 
-A fence keeps the code from opening the course's folder, where the hidden tests lie, and from starting or stopping
-processes. It is a fence and no wall: whoever must expect real malice grades inside a container.
+A fence keeps the code from opening the course's folder, where the hidden tests lie, from moving it, and from starting
+or stopping processes. It is a fence and no wall: whoever must expect real malice grades inside a container.
 """
 
 import base64
+import fcntl
 import io
 import json
 import linecache
 import os
+import stat
 import sys
 import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import torch
 
-OPENING = ("open", "os.listdir", "os.scandir", "os.remove", "os.rename", "os.rmdir", "os.truncate", "sqlite3.connect")
+PATHS = {
+    "open": 1,
+    "os.chdir": 1,
+    "os.chflags": 1,
+    "os.chmod": 1,
+    "os.chown": 1,
+    "os.getxattr": 1,
+    "os.link": 2,
+    "os.listdir": 1,
+    "os.listxattr": 1,
+    "os.mkdir": 1,
+    "os.remove": 1,
+    "os.removexattr": 1,
+    "os.rename": 2,
+    "os.rmdir": 1,
+    "os.scandir": 1,
+    "os.setxattr": 1,
+    "os.symlink": 2,
+    "os.truncate": 1,
+    "os.utime": 1,
+    "shutil.move": 2,
+    "shutil.rmtree": 1,
+}
+"""How many paths each of these audit events begins with."""
+UPSETTING = {
+    "os.chflags",
+    "os.chmod",
+    "os.chown",
+    "os.remove",
+    "os.rename",
+    "os.rmdir",
+    "shutil.move",
+    "shutil.rmtree",
+}
+"""Events that reach a folder from those above it: when one of them is renamed, the folder is not where it was."""
 PROCESSES = (
     "subprocess.Popen",
     "os.system",
@@ -35,6 +73,7 @@ PROCESSES = (
     "os.posix_spawn",
     "os.spawn",
     "os.kill",
+    "os.killpg",
 )
 MOST_PRINTED = 20_000
 """Characters of what a cell prints that are kept."""
@@ -97,18 +136,56 @@ def _text(data: bytes) -> str:
 
 
 def fence(closed: str) -> None:
-    """From now on nothing below the folder `closed` opens here, and no process starts or is stopped."""
+    """From now on nothing below the folder `closed` opens here, no database does, and no process starts or stops."""
     closed = os.path.realpath(closed)
 
     def watch(event: str, arguments: tuple) -> None:
         if event in PROCESSES:
             raise PermissionError(f"{event}: an assignment starts and stops no processes while it is graded")
-        if event in OPENING and arguments and isinstance(arguments[0], str | bytes | os.PathLike):
-            place = os.path.realpath(os.fsdecode(arguments[0]))
-            if place == closed or place.startswith(closed + os.sep):
-                raise PermissionError(f"{place} is closed while an assignment is graded")
+        if event == "sqlite3.connect":  # an open one attaches files without an event
+            raise PermissionError(f"{event}: an assignment uses no databases while it is graded")
+        for path in arguments[: PATHS.get(event, 0)]:
+            for place in _places(path, event, arguments):
+                if _holds(closed, place) or (event in UPSETTING and _holds(place, closed)):
+                    raise PermissionError(f"{place} is closed while an assignment is graded")
 
     sys.addaudithook(watch)
+
+
+def _holds(folder: str, place: str) -> bool:
+    """Whether `place` is the folder, or lies below it."""
+    return place == folder or place.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def _places(path: Any, event: str, arguments: tuple) -> list[str]:
+    """Where a path of an event may lead: one that is relative, to the current folder or to any that is open.
+
+    `os.open` does not tell in its event which folder it was given as `dir_fd`; its mode, None, tells it from `open`.
+    """
+    if isinstance(path, int):
+        return [os.path.realpath(place) for place in _folders([path])]
+    if not isinstance(path, str | bytes | os.PathLike):
+        return []
+    path = os.fsdecode(path)
+    if os.path.isabs(path) or (event == "open" and arguments[1] is not None):
+        return [os.path.realpath(path)]
+    folders = [os.getcwd(), *_folders(int(number) for number in os.listdir("/dev/fd"))]
+    return [os.path.realpath(os.path.join(folder, path)) for folder in folders]
+
+
+def _folders(descriptors: Iterable[int]) -> Iterator[str]:
+    """The paths of the folders among open files."""
+    for number in descriptors:
+        with suppress(OSError):  # the one that listed the others is closed again
+            if stat.S_ISDIR(os.fstat(number).st_mode):
+                yield _path(number)
+
+
+def _path(descriptor: int) -> str:
+    """The path of an open file."""
+    if sys.platform == "darwin":
+        return os.fsdecode(fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0"))
+    return os.readlink(f"/proc/self/fd/{descriptor}")
 
 
 class Printed(io.StringIO):

@@ -1,7 +1,10 @@
 """The judge and the pupil: what crosses between them, and what a student's code cannot do from where it runs."""
 
 import importlib.util
+import shutil
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +143,100 @@ def test_cells_keep_their_outputs(process):
 def test_the_folder_of_the_course_is_closed(process, look):
     source = f"import os, shutil, sqlite3, subprocess\ncourse = {str(COURSE)!r}\n{look}"
     assert process.run(source)[-1]["ename"] == "PermissionError"
+
+
+@pytest.fixture(scope="module")
+def fenced(desk, tmp_path_factory):
+    """A process beside a course that it may spoil, should the fence have a hole, and that course's folder."""
+    course = tmp_path_factory.mktemp("term") / "lessons" / "course"
+    course.mkdir(parents=True)
+    shutil.copy(COURSE / "pupil.py", course)
+    (course / "secret").write_text("hidden tests")
+    with closing(sqlite3.connect(course / "gradebook.db")) as gradebook:
+        gradebook.execute("create table grade (points)")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judge, "HERE", course)
+        with judge.Pupil(desk, seconds=60.0) as process:
+            yield process, course
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "sqlite3.connect(f'file:{course}/gradebook.db', uri=True).execute('select * from grade')",
+        "sqlite3.connect(':memory:').execute(f\"attach '{course}/gradebook.db' as g\")",
+        "open('mine', 'w').close(); os.rename('mine', course + '/secret')",
+        "open('mine', 'w').close(); os.replace('mine', '../' * 9 + course[1:] + '/secret')",
+        "os.rename(parent, parent + '2')",
+        "os.rename(os.path.dirname(parent), 'taken')",
+        "shutil.move(parent, 'taken')",
+        "shutil.rmtree(parent)",
+        "os.chmod(parent, 0)",
+        "os.chmod(os.open(parent, os.O_RDONLY), 0)",
+        "os.mkdir(course + '/more')",
+        "os.utime(course + '/secret')",
+        "os.link(course + '/secret', 'x'); open('x').read()",
+        "os.link('course/secret', 'y', src_dir_fd=os.open(parent, os.O_RDONLY))",
+        "os.symlink('data.txt', course + '/link')",
+        "os.chdir(course)",
+        "os.open('course/secret', os.O_RDONLY, dir_fd=os.open(parent, os.O_RDONLY))",
+        "top = os.open(parent, os.O_RDONLY); os.chdir('/'); os.open('course/secret', os.O_RDONLY, dir_fd=top)",
+        "os.remove('course/secret', dir_fd=os.open(parent, os.O_RDONLY))",
+        "os.rename('course', 'coarse', src_dir_fd=os.open(parent, os.O_RDONLY))",
+        "open('secret', opener=lambda name, flags: os.open(f'course/{name}', flags, dir_fd=os.open(parent, 0)))",
+        "os.killpg(os.getpgrp(), 0)",
+    ],
+)
+def test_everyday_ways_around_the_fence_are_closed(fenced, desk, attempt):
+    process, course = fenced
+    before = sorted(course.parents[1].rglob("*"))
+    places = f"course, parent = {str(course)!r}, {str(course.parent)!r}"
+    source = f"import os, shutil, sqlite3\nos.chdir({str(desk)!r})\n{places}\n{attempt}"
+    assert [output["ename"] for output in process.run(source)] == ["PermissionError"]
+    assert sorted(course.parents[1].rglob("*")) == before
+    assert (course / "secret").read_text() == "hidden tests"
+
+
+HONEST_WORK = """
+import os, shutil, tempfile
+from pathlib import Path
+import torch, torchvision
+import matplotlib.pyplot as plt
+from PIL import Image
+
+Path("made/deep").mkdir(parents=True)
+Path("made/deep/a.txt").write_text("a")
+os.rename("made/deep/a.txt", "made/b.txt")
+os.symlink("b.txt", "made/c.txt")
+os.link("made/b.txt", "made/d.txt")
+shutil.copytree("made", "copied", symlinks=True)
+shutil.move("copied", "moved")
+assert sorted(path.name for path in Path("moved").rglob("*")) == ["b.txt", "c.txt", "d.txt", "deep"]
+for folder in ("made", "moved"):
+    shutil.rmtree(folder)
+
+torch.save({"weight": torch.ones(2)}, "weights.pt")
+assert torch.load("weights.pt")["weight"].sum() == 2
+Image.new("RGB", (8, 8)).save("photograph.png")
+assert torchvision.io.read_image("photograph.png").shape == (3, 8, 8)
+plt.plot([1, 2])
+plt.savefig("plot.png")
+plt.close()
+
+with tempfile.TemporaryDirectory() as folder, tempfile.NamedTemporaryFile(dir=folder) as file:
+    file.write(b"1")
+    folder_of_mine = os.open(folder, os.O_RDONLY)
+    os.close(os.open("new", os.O_CREAT, dir_fd=folder_of_mine))
+    assert len(os.listdir(folder_of_mine)) == 2
+assert not os.path.exists(folder)
+os.chdir("..")
+assert os.listdir()
+"""
+
+
+def test_honest_work_meets_no_fence(fenced):
+    process, _ = fenced
+    assert process.run(HONEST_WORK) == []
 
 
 def test_the_desk_is_open(process, desk):
