@@ -13,6 +13,7 @@ A fence keeps the code from opening the course's folder, where the hidden tests 
 or stopping processes. It is a fence and no wall: whoever must expect real malice grades inside a container.
 """
 
+import _posixsubprocess
 import base64
 import fcntl
 import io
@@ -139,9 +140,12 @@ def fence(closed: str) -> None:
     """From now on nothing below the folder `closed` opens here, no database does, and no process starts or stops."""
     closed = os.path.realpath(closed)
 
+    def refuse(*arguments: Any) -> None:
+        raise PermissionError("an assignment starts and stops no processes while it is graded")
+
     def watch(event: str, arguments: tuple) -> None:
         if event in PROCESSES:
-            raise PermissionError(f"{event}: an assignment starts and stops no processes while it is graded")
+            refuse()
         if event == "sqlite3.connect":  # an open one attaches files without an event
             raise PermissionError(f"{event}: an assignment uses no databases while it is graded")
         for path in arguments[: PATHS.get(event, 0)]:
@@ -149,6 +153,7 @@ def fence(closed: str) -> None:
                 if _holds(closed, place) or (event in UPSETTING and _holds(place, closed)):
                     raise PermissionError(f"{place} is closed while an assignment is graded")
 
+    _posixsubprocess.fork_exec = refuse  # multiprocessing calls it without an event
     sys.addaudithook(watch)
 
 

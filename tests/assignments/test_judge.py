@@ -185,13 +185,14 @@ def fenced(desk, tmp_path_factory):
         "os.rename('course', 'coarse', src_dir_fd=os.open(parent, os.O_RDONLY))",
         "open('secret', opener=lambda name, flags: os.open(f'course/{name}', flags, dir_fd=os.open(parent, 0)))",
         "os.killpg(os.getpgrp(), 0)",
+        "multiprocessing.get_context('spawn').Process(target=os.getpid).start()",
     ],
 )
 def test_everyday_ways_around_the_fence_are_closed(fenced, desk, attempt):
     process, course = fenced
     before = sorted(course.parents[1].rglob("*"))
     places = f"course, parent = {str(course)!r}, {str(course.parent)!r}"
-    source = f"import os, shutil, sqlite3\nos.chdir({str(desk)!r})\n{places}\n{attempt}"
+    source = f"import multiprocessing, os, shutil, sqlite3\nos.chdir({str(desk)!r})\n{places}\n{attempt}"
     assert [output["ename"] for output in process.run(source)] == ["PermissionError"]
     assert sorted(course.parents[1].rglob("*")) == before
     assert (course / "secret").read_text() == "hidden tests"
