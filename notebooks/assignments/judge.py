@@ -222,7 +222,7 @@ class Judge(NbGraderPreprocessor):
 
     def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
         """Fill in the outputs of every code cell, from which nbgrader reads the points."""
-        teacher = _teachers_cells(resources["nbgrader"])
+        teacher, roles = _teachers_cells(resources["nbgrader"])
         handed_in = Path(resources["metadata"]["path"])
         with tempfile.TemporaryDirectory() as desk:
             shutil.copytree(handed_in, desk, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.ipynb"))
@@ -230,23 +230,31 @@ class Judge(NbGraderPreprocessor):
                 bench = Bench(pupil)
                 cells = [cell for cell in nb.cells if cell.cell_type == "code"]
                 for number, cell in enumerate(cells, start=1):
-                    source = teacher.get(cell.metadata.get("nbgrader", {}).get("grade_id"))
-                    if utils.is_grade(cell) and not utils.is_solution(cell):
-                        outputs = bench.judge(source or cell.source)
+                    about = cell.metadata.get("nbgrader", {})
+                    about.update(roles.get(about.get("grade_id"), {}))
+                    source = teacher.get(about.get("grade_id"))
+                    if source is None:
+                        outputs = pupil.run(cell.source)
+                    elif utils.is_grade(cell):
+                        outputs = bench.judge(source)
                     else:
-                        outputs = pupil.run(source or cell.source)
-                        if source is not None:
-                            bench.prepare(source)
+                        outputs = pupil.run(source)
+                        bench.prepare(source)
                     cell.execution_count = number
                     cell.outputs = [NotebookNode(json.loads(json.dumps(output))) for output in outputs]
         return nb, resources
 
 
-def _teachers_cells(ids: dict) -> dict[str, str]:
-    """Tests and locked code cells by their ids, as the gradebook has them."""
+def _teachers_cells(ids: dict) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
+    """By their ids, as the gradebook has them: tests and locked code cells, and of all code cells what they are."""
     with Gradebook(ids["db_url"]) as gradebook:
-        cells = gradebook.find_notebook(ids["notebook"], ids["assignment"]).source_cells
-        return {cell.name: cell.source for cell in cells if cell.locked and cell.cell_type == "code"}
+        notebook = gradebook.find_notebook(ids["notebook"], ids["assignment"])
+        cells = [cell for cell in notebook.source_cells if cell.cell_type == "code"]
+        solutions = {cell.name for cell in notebook.solution_cells}
+        roles = {cell.name: {"grade": False, "solution": cell.name in solutions} for cell in cells}
+        for cell in notebook.grade_cells:
+            roles.get(cell.name, {}).update(grade=True, points=cell.max_score)
+        return {cell.name: cell.source for cell in cells if cell.locked}, roles
 
 
 def _take_over(argument: Any, after: Any) -> None:

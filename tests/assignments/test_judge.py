@@ -1,6 +1,7 @@
 """The judge and the pupil: what crosses between them, and what a student's code cannot do from where it runs."""
 
 import importlib.util
+import os
 import shutil
 import sqlite3
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from nbformat.v4 import new_code_cell, new_notebook
+from nbgrader.api import Gradebook
 
 COURSE = Path(__file__).parents[2] / "notebooks" / "assignments"
 PASSES = 'result = check("box_iou", box_iou)\ndisplay(result)\nassert result.passed, result.message'
@@ -251,3 +254,45 @@ def test_whoever_talks_over_the_line_is_cut_off(process):
     assert process.run("kept = 1") == []
     assert process.run(noise)[-1]["ename"] == "Ended"
     assert process.find("kept") == {"kind": "value", "value": 1}
+
+
+@pytest.fixture
+def gradebook(tmp_path):
+    """A gradebook with one notebook: a test, and a function that a teacher grades by hand, in one cell."""
+    url = f"sqlite:///{tmp_path}/gradebook.db"
+    with Gradebook(url) as gradebook:
+        gradebook.add_assignment("a9")
+        gradebook.add_notebook("work", "a9")
+        for name, source, locked in (("test", "assert here", True), ("written", "", False)):
+            gradebook.add_source_cell(name, "work", "a9", source=source, cell_type="code", locked=locked)
+            gradebook.add_grade_cell(name, "work", "a9", max_score=2, cell_type="code")
+        gradebook.add_solution_cell("written", "work", "a9")
+    return {"db_url": url, "notebook": "work", "assignment": "a9"}
+
+
+def test_what_a_cell_is_comes_from_the_gradebook(gradebook, tmp_path, monkeypatch):
+    """A student who writes into the notebook that his own cell is a test has it neither run by the judge nor graded."""
+    whose = "import os\nhere = open('where', 'w').write(str(os.getpid()))"
+    pretends = {"grade": True, "solution": False, "points": 100.0}
+    hides = {"grade": True, "solution": True, "points": 100.0}
+    monkeypatch.chdir(tmp_path)
+    desk = tmp_path / "handed_in"
+    desk.mkdir()
+    cells = [
+        new_code_cell(whose, metadata={"nbgrader": {"grade_id": "written", **pretends}}),
+        new_code_cell("print(open('where').read())"),
+        new_code_cell("print('no test')", metadata={"nbgrader": {"grade_id": "test", **hides}}),
+        new_code_cell("print(open('where').read())", metadata={"nbgrader": {"grade_id": "mine", **pretends}}),
+    ]
+    notebook, _ = judge.Judge().preprocess(
+        new_notebook(cells=cells), {"nbgrader": gradebook, "metadata": {"path": str(desk)}}
+    )
+    written, shown, test, mine = notebook.cells
+    assert written.outputs == []
+    assert shown.outputs[0].text == mine.outputs[0].text != f"{os.getpid()}\n"
+    assert test.outputs == []  # the teacher's test, with the pupil's `here`
+    assert not Path("where").exists()
+    wanted = {"written": (True, True), "test": (True, False)}
+    for cell in (written, test):
+        about = cell.metadata.nbgrader
+        assert (about.grade, about.solution, about.points) == (*wanted[about.grade_id], 2)
