@@ -8,12 +8,16 @@ leaves `feedback/NAME/ASSIGNMENT/*.html` and `grades.csv`. All of it is nbgrader
 """
 
 import argparse
+import lzma
 import os
 import shutil
 import stat
 import sys
+import tempfile
 import warnings
 import zipfile
+import zlib
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -31,6 +35,10 @@ MOST_UNPACKED = 200 * 2**20
 
 class HandInError(Exception):
     """What was handed in cannot be read, and why."""
+
+
+UNREADABLE = (HandInError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, RuntimeError)
+"""What a file that was handed in can raise: a RuntimeError has a password, or is packed in an unknown way."""
 
 
 def assignments() -> list[str]:
@@ -79,24 +87,43 @@ def grade(names: Sequence[str]) -> list[str]:
 def collect(assignment: str) -> list[str]:
     """Lay what is in `handed_in/ASSIGNMENT` where nbgrader looks for it; returns what could not be read, and why."""
     problems = []
-    for path in sorted(HERE.glob(f"handed_in/{assignment}/*")):
-        student = path.stem.strip().replace(" ", "_")
-        target = HERE / "submitted" / student / assignment
+    by_student = defaultdict(list)
+    for path in sorted(HERE.glob(f"handed_in/{assignment}/[!.]*")):  # systems and editors add hidden ones
+        by_student[path.stem.strip().replace(" ", "_")].append(path)
+    for student, paths in by_student.items():
         try:
-            if path.suffix == ".ipynb":
-                files = {notebook_of(assignment): path.read_bytes()}
-            elif path.suffix == ".zip":
-                files = _unpacked(path, notebook_of(assignment))
-            else:
-                raise HandInError("it is neither a notebook nor a zip")
-        except (HandInError, zipfile.BadZipFile, RuntimeError) as error:  # RuntimeError: it has a password
-            problems.append(f"handed_in/{assignment}/{path.name}: {error}")
-            continue
-        shutil.rmtree(target, ignore_errors=True)
-        for name, data in files.items():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            (target / name).write_bytes(data)
+            if not student.strip("."):
+                raise HandInError("it has no student's name")
+            if len(paths) > 1:
+                raise HandInError(f"all of these would be {student}'s, leave one of them or name them apart")
+            _lay_out(_files_of(paths[0], notebook_of(assignment)), HERE / "submitted" / student / assignment)
+        except UNREADABLE as error:
+            names = ", ".join(path.name for path in paths)
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            problems.append(f"handed_in/{assignment}/{names}: {reason}")
     return problems
+
+
+def _files_of(path: Path, notebook: str) -> dict[str, bytes]:
+    """What was handed in, by its place beside the notebook."""
+    if path.suffix == ".ipynb":
+        return {notebook: path.read_bytes()}
+    if path.suffix == ".zip":
+        return _unpacked(path, notebook)
+    raise HandInError("it is neither a notebook nor a zip")
+
+
+def _lay_out(files: dict[str, bytes], target: Path) -> None:
+    """Write the files below the folder `target`, all of them or none, in the place of what is there."""
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / "whole"
+        for name, data in files.items():
+            (whole / name).parent.mkdir(parents=True, exist_ok=True)
+            (whole / name).write_bytes(data)
+        if target.exists():
+            shutil.rmtree(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(whole, target)
 
 
 def _unpacked(path: Path, notebook: str) -> dict[str, bytes]:

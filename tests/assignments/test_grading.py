@@ -5,6 +5,8 @@ first assignment is handed in by everybody whom a teacher may meet, the others b
 """
 
 import csv
+import importlib.util
+import random
 import re
 import shutil
 import subprocess
@@ -134,6 +136,20 @@ def zipped(course, student, assignment):
         archive.writestr("__MACOSX/my work/._x.ipynb", "not this one")
         archive.writestr("../../escaped.txt", "not here")
     (folder / "note.docx").write_text("not a notebook")
+    a_torn_one(folder / "torn.zip")
+
+
+def zip_of(path, packed=zipfile.ZIP_DEFLATED, **members):
+    with zipfile.ZipFile(path, "w", packed) as archive:
+        for name, data in {"work.ipynb": "{}", **members}.items():
+            archive.writestr(name, data)
+
+
+def a_torn_one(path):
+    """A zip whose list of files is whole, and the first of them is not."""
+    zip_of(path, **{"work.ipynb": str(random.Random(0).getrandbits(10_000))})
+    data = path.read_bytes()
+    path.write_bytes(data[:200] + b"\xff" * 100 + data[300:])
 
 
 def run(course, *arguments):
@@ -170,6 +186,8 @@ def graded(tmp_path_factory):
     others = [path.parent.name for path in SOURCES if path.parent.name not in (FIRST, SECOND)]
     for assignment in others:
         hand_in(course, "right", assignment)
+    (course / "handed_in" / others[0] / ".ipynb_checkpoints").mkdir(parents=True)
+    (course / "handed_in" / others[0] / ".DS_Store").write_bytes(b"")
     second = run(course, "grade", *others)
     return course, released, first, second
 
@@ -221,6 +239,7 @@ def test_what_cannot_be_graded_is_named_and_stops_nobody_else(graded):
     assert first.returncode == 1
     assert re.search(f"{FIRST}, broken: .*(JSON|notebook)", first.stderr, re.IGNORECASE), first.stderr
     assert "note.docx: it is neither a notebook nor a zip" in first.stderr
+    assert f"handed_in/{SECOND}/torn.zip: " in first.stderr
     assert (second.returncode, second.stderr) == (0, "")
 
 
@@ -311,3 +330,111 @@ def test_an_unknown_assignment_is_refused_with_the_names_there_are():
     answer = run(COURSE, "release", "a9_segmentation")
     assert answer.returncode == 2
     assert "a1_anchors_and_iou" in answer.stderr
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    """A teacher's `course.py` in a folder of its own, and the folder into which hand-ins of its assignment `a9` go."""
+    specification = importlib.util.spec_from_file_location("course", COURSE / "course.py")
+    course = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(course)
+    monkeypatch.setattr(course, "HERE", tmp_path)
+    for folder in ("source", "handed_in"):
+        (tmp_path / folder / "a9").mkdir(parents=True)
+    (tmp_path / "source" / "a9" / "work.ipynb").write_text("{}")
+    return course, tmp_path / "handed_in" / "a9"
+
+
+def collected(folder):
+    """Everything that lies in `submitted`, and what is in it."""
+    root = folder.parents[1] / "submitted"
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def a_stub(path):
+    """A zip whose last member is said to be longer than what there is."""
+    zip_of(path, packed=zipfile.ZIP_STORED, **{"a.txt": "1"})
+    data = bytearray(path.read_bytes())
+    entry = data.rindex(b"PK\x01\x02")
+    data[entry + 20 : entry + 28] = 2 * (10_000).to_bytes(4, "little")  # packed and unpacked
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("bo.zip", a_torn_one),
+        ("bo.zip", a_stub),
+        ("bo.zip", lambda path: path.write_bytes(b"PK")),
+        ("bo.zip", lambda path: zip_of(path, **{"a": "file", "a/b": "and folder"})),
+        ("bo.zip", lambda path: zip_of(path, **{"a/b": "folder", "a": "and file"})),
+        ("bo.zip", lambda path: zip_of(path, **{"long" * 100: "1"})),
+        ("bo.zip", lambda path: path.mkdir()),
+        ("bo.ipynb", lambda path: path.mkdir()),
+        ("bo.docx", lambda path: path.write_bytes(b"")),
+        ("  .ipynb", lambda path: path.write_bytes(b"")),
+    ],
+)
+def test_one_bad_hand_in_is_named_and_the_others_are_taken(desk, name, make):
+    course, folder = desk
+    (folder / "ann.ipynb").write_text("Ann's")
+    zip_of(folder / "cy.zip", data="1")
+    make(folder / name)
+    (problem,) = course.collect("a9")
+    assert re.match(rf"handed_in/a9/{re.escape(name)}: \S", problem)
+    assert str(folder.parents[1]) not in problem
+    assert collected(folder) == {
+        "ann/a9/work.ipynb": b"Ann's",
+        "cy/a9/work.ipynb": b"{}",
+        "cy/a9/data": b"1",
+    }
+
+
+def test_a_zip_that_is_damaged_anywhere_ends_nothing(desk):
+    """Bytes overwritten at random: what comes of it is either taken or named, and what was taken before stays whole."""
+    course, folder = desk
+    zip_of(folder / "bo.zip", **{"data/a.txt": "words " * 50})
+    whole = (folder / "bo.zip").read_bytes()
+    assert course.collect("a9") == []
+    dice = random.Random(0)
+    named = 0
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for _ in range(dice.randint(1, 4)):
+            damaged[dice.randrange(len(damaged))] = dice.randrange(256)
+        (folder / "bo.zip").write_bytes(damaged)
+        before = collected(folder)
+        problems = course.collect("a9")
+        assert not problems or collected(folder) == before
+        named += len(problems)
+    assert 100 < named < 300
+
+
+def test_hidden_files_of_systems_are_no_hand_ins(desk):
+    course, folder = desk
+    (folder / ".DS_Store").write_bytes(b"")
+    (folder / ".ipynb_checkpoints").mkdir()
+    (folder / "._ann.ipynb").write_bytes(b"")
+    assert course.collect("a9") == []
+    assert collected(folder) == {}
+
+
+@pytest.mark.parametrize(
+    "two", [("ann.ipynb", "ann.zip"), ("Ann Lee.ipynb", "Ann_Lee.ipynb"), ("ann.ipynb", "ann.txt")]
+)
+def test_of_two_files_of_one_student_neither_is_taken(desk, two):
+    course, folder = desk
+    for name in (*two, "bo.ipynb"):
+        (folder / name).write_text(name)
+    (problem,) = course.collect("a9")
+    assert all(name in problem for name in two)
+    assert list(collected(folder)) == ["bo/a9/work.ipynb"]
+
+
+def test_what_is_handed_in_again_replaces_the_first(desk):
+    course, folder = desk
+    zip_of(folder / "ann.zip", old="1")
+    assert course.collect("a9") == []
+    zip_of(folder / "ann.zip", new="2")
+    assert course.collect("a9") == []
+    assert collected(folder) == {"ann/a9/work.ipynb": b"{}", "ann/a9/new": b"2"}
