@@ -37,8 +37,17 @@ class HandInError(Exception):
     """What was handed in cannot be read, and why."""
 
 
-UNREADABLE = (HandInError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, RuntimeError)
-"""What a file that was handed in can raise: a RuntimeError has a password, or is packed in an unknown way."""
+UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    ValueError,
+    IndexError,  # a file without a name
+    RuntimeError,  # it has a password, or is packed in an unknown way
+)
+"""What reading and laying out a hand-in raises where it is damaged."""
 
 
 def assignments() -> list[str]:
@@ -97,10 +106,11 @@ def collect(assignment: str) -> list[str]:
             if len(paths) > 1:
                 raise HandInError(f"all of these would be {student}'s, leave one of them or name them apart")
             _lay_out(_files_of(paths[0], notebook_of(assignment)), HERE / "submitted" / student / assignment)
-        except UNREADABLE as error:
-            names = ", ".join(path.name for path in paths)
+        except (HandInError, *UNREADABLE) as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            problems.append(f"handed_in/{assignment}/{names}: {reason}")
+            if not isinstance(error, HandInError):
+                reason = f"it cannot be read ({reason})"
+            problems.append(f"handed_in/{assignment}/{', '.join(path.name for path in paths)}: {reason}")
     return problems
 
 

@@ -360,9 +360,15 @@ def a_stub(path):
     path.write_bytes(data)
 
 
+def a_nameless_one(path):
+    zip_of(path, name="1")
+    path.write_bytes(path.read_bytes().replace(b"name", b"\0ame"))
+
+
 @pytest.mark.parametrize(
     ("name", "make"),
     [
+        ("bo.zip", a_nameless_one),
         ("bo.zip", a_torn_one),
         ("bo.zip", a_stub),
         ("bo.zip", lambda path: path.write_bytes(b"PK")),
