@@ -185,14 +185,18 @@ function element(name, className, parent, text = "") {
   return made;
 }
 
-/* A small canvas of its own. `draw(context, {width, height, ink, faint})` works in CSS pixels. */
+/* A small canvas of its own. `draw(context, {width, height, ink})` works in CSS pixels.
+
+   What was painted before it came to the page had no theme to take its ink from, so it is painted again there. */
 function addChart(parent, label, width, height, draw) {
   const picture = element("canvas", "anchors-chart", parent);
   const context = picture.getContext("2d");
   picture.setAttribute("role", "img");
   picture.style.width = `${width}px`;
   picture.style.height = `${height}px`;
+  let painted = false;
   const paint = () => {
+    painted = true;
     const ratio = window.devicePixelRatio || 1;
     picture.width = width * ratio;
     picture.height = height * ratio;
@@ -203,6 +207,7 @@ function addChart(parent, label, width, height, draw) {
     draw(context, { width, height, ink: color });
   };
   picture.setAttribute("aria-label", label);
+  new ResizeObserver(() => { if (painted) paint(); }).observe(picture);
   return { paint, picture };
 }
 

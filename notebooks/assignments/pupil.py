@@ -15,7 +15,6 @@ or stopping processes. It is a fence and no wall: whoever must expect real malic
 
 import _posixsubprocess
 import base64
-import fcntl
 import io
 import json
 import linecache
@@ -189,6 +188,8 @@ def _folders(descriptors: Iterable[int]) -> Iterator[str]:
 def _path(descriptor: int) -> str:
     """The path of an open file."""
     if sys.platform == "darwin":
+        import fcntl  # which Windows has not
+
         return os.fsdecode(fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0"))
     return os.readlink(f"/proc/self/fd/{descriptor}")
 

@@ -7,6 +7,7 @@ import statistics
 from pathlib import Path
 
 import pytest
+from jupyterlab_driver import NOTEBOOK
 from lesson_driver import HAND_MS, KERNEL_MS, PAD, UPDATES, pixels
 
 pytestmark = pytest.mark.browser
@@ -549,3 +550,28 @@ def luminance(rgb):
         value / 255 / 12.92 if value / 255 <= 0.04045 else ((value / 255 + 0.055) / 1.055) ** 2.4 for value in rgb
     ]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+LIGHT_PIXELS = """chart => {
+    const { width, height } = chart;
+    const { data } = chart.getContext("2d").getImageData(0, height - 30, width, 30); // the scale under the bars
+    let light = 0;
+    for (let at = 0; at < data.length; at += 4) {
+        light += data[at + 3] > 128 && Math.min(data[at], data[at + 1], data[at + 2]) > 200;
+    }
+    return light;
+}"""
+
+
+def test_a_chart_that_was_drawn_before_it_was_seen_is_written_in_the_themes_ink(open_notebook):
+    above = ["print('\\n' * 100)"] * 3
+    made = "import torch\nfrom frcnn_edu.widgets.labeling import LabelExplorer\n"
+    made += "LabelExplorer(torch.rand(3, 128, 128), torch.tensor([[20.0, 20, 90, 100]]), sizes=(32, 64))"
+    notebook = open_notebook([*above, made], name="ink.ipynb", dark=True)
+    notebook.run_all()
+    notebook.page.evaluate(f"{NOTEBOOK}.content.scrollToItem({len(above)}, 'start')")
+    chart = notebook.page.locator(".anchors-chart").first
+    chart.wait_for()
+    notebook.settle()
+    assert chart.evaluate(LIGHT_PIXELS) > 50
+    assert notebook.problems() == {}
