@@ -47,6 +47,16 @@ class Step:
     slips: Mapping[str, str]
 
 
+def no_row_hints(*case: object) -> list[tuple[int, str]]:
+    """A wrong number of rows tells nothing more than that it is wrong."""
+    return []
+
+
+def inspect_nothing(right: Tensor, answer: Tensor) -> str:
+    """Nothing is to be said of the numbers but which of them is wrong."""
+    return ""
+
+
 @dataclass(frozen=True)
 class Exercise:
     """What `check` needs to know of one exercise."""
@@ -59,9 +69,9 @@ class Exercise:
     recipe: Callable[..., Tensor]
     """The answer of a case under a choice for every step: recipe(*case, step=way, ...)."""
     steps: tuple[Step, ...]
-    row_hints: Callable[..., list[tuple[int, str]]]
+    row_hints: Callable[..., list[tuple[int, str]]] = no_row_hints
     """row_hints(*case) -> wrong numbers of rows and what each tells, the same hints for every case."""
-    inspect: Callable[[Tensor, Tensor], str]
+    inspect: Callable[[Tensor, Tensor], str] = inspect_nothing
     """inspect(expected, got), of equal shape -> a sentence about what is wrong, or nothing."""
     draw: Callable[[Tensor, Tensor | None], "Figure"] | None = None
     """draw(expected, got) -> the two side by side, where both are rows of equal length."""

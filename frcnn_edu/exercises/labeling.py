@@ -232,16 +232,6 @@ def _add_table(axes: "Axes", values: Tensor | None, right: Tensor, title: str) -
             axes.text(j, i, text, ha="center", va="center", color="white" if value > 0.6 else "black")
 
 
-def no_row_hints(*case: object) -> list[tuple[int, str]]:
-    """A wrong number of rows tells nothing more here."""
-    return []
-
-
-def inspect_nothing(right: Tensor, answer: Tensor) -> str:
-    """Everything has been said before."""
-    return ""
-
-
 IOU = Exercise(
     name="box_iou",
     arguments=("boxes1", "boxes2"),
@@ -270,8 +260,6 @@ IOU = Exercise(
     ),
     recipe=iou_recipe,
     steps=(MEETING, CORNERS, UNION, PIXELS, LAYOUT, TABLE, MEASURE),
-    row_hints=no_row_hints,
-    inspect=inspect_nothing,
     explain=explain_iou,
     draw_case=draw_tables,
     case_names=("", "five boxes and two", "one box and three", "one box and one"),
@@ -537,8 +525,6 @@ LABEL = Exercise(
     ),
     recipe=label_recipe,
     steps=(BEST, OVERLAP, NEGATIVE, BETWEEN, POSITIVE, LABELS, THRESHOLDS, NO_TRUTH),
-    row_hints=no_row_hints,
-    inspect=inspect_nothing,
     explain=explain_labels,
     draw_case=draw_labels,
     case_names=(

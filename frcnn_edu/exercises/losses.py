@@ -173,16 +173,6 @@ def draw_curve(case: tuple, right: Tensor, answer: Tensor) -> "Figure":
     return figure
 
 
-def no_row_hints(*case: object) -> list[tuple[int, str]]:
-    """A wrong number of rows tells nothing more here."""
-    return []
-
-
-def inspect_nothing(right: Tensor, answer: Tensor) -> str:
-    """Everything has been said before."""
-    return ""
-
-
 SMOOTH_L1 = Exercise(
     name="smooth_l1",
     arguments=("x", "beta=1/9"),
@@ -194,8 +184,6 @@ SMOOTH_L1 = Exercise(
     ),
     recipe=smooth_l1_recipe,
     steps=(INSIDE, OUTSIDE, BORDER, SCALE, GIVEN_BETA),
-    row_hints=no_row_hints,
-    inspect=inspect_nothing,
     explain=explain_smooth_l1,
     draw_case=draw_curve,
     case_names=("", "", "x of shape (2, 3, 2)", ""),
@@ -488,7 +476,6 @@ RPN_LOSS = Exercise(
     ),
     recipe=rpn_loss_recipe,
     steps=(ENTROPY, SAMPLED, CLS_COUNT, REGRESSED, REG_COUNT, REG_BETA, BALANCE, TERMS, TARGETS),
-    row_hints=no_row_hints,
     inspect=inspect_rpn_loss,
     explain_all=explain_halves,
     draw_case=draw_terms,

@@ -85,8 +85,6 @@ SHAPE_IOU = Exercise(
     ),
     recipe=shape_iou_recipe,
     steps=(SHARED, UNION, RESULT),
-    row_hints=lambda shapes, anchors: [],
-    inspect=lambda right, answer: "",
     explain=explain_shape_iou,
     tolerance=1e-4,
 )

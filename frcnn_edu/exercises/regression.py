@@ -229,11 +229,6 @@ def draw_where_deltas_lead(case: tuple, right: Tensor, answer: Tensor) -> "Figur
     return figure
 
 
-def no_row_hints(*case: Tensor) -> list[tuple[int, str]]:
-    """A wrong number of rows tells nothing more here."""
-    return []
-
-
 GT_BOXES = torch.tensor(
     [
         [60.0, 40.0, 140.0, 100.0],
@@ -259,7 +254,6 @@ ENCODE = Exercise(
     cases=((GT_BOXES[:3], ANCHORS[:3]), (GT_BOXES, ANCHORS), (GT_BOXES[3:4], ANCHORS[3:4])),
     recipe=encode_recipe,
     steps=(ARGUMENTS, LAYOUT, WIDTH, CENTER, UNIT, SIZE, DELTA_ORDER, SPREAD),
-    row_hints=no_row_hints,
     inspect=_name_columns(DELTA_NAMES, DELTA_TOLERANCE),
     explain=explain_pairs,
     draw_case=draw_where_deltas_lead,
@@ -502,7 +496,6 @@ DECODE = Exercise(
         DELTA_SPREAD,
         PIXELS,
     ),
-    row_hints=no_row_hints,
     inspect=_name_columns(CORNER_NAMES, TOLERANCE),
     draw=draw_beside,
     explain=explain_pairs,
