@@ -311,6 +311,7 @@ NEGATIVE = Step(
         "only without overlap": "Only anchors without any overlap are negative; label 0 is due wherever the highest "
         "IoU is below `low`.",
         "never": "No anchor is negative: label 0 is due where the highest IoU is below `low`.",
+        "up to low": "An anchor whose highest IoU is exactly `low` is ignored, not negative: < and not <=.",
     },
 )
 BETWEEN = Step(
@@ -328,6 +329,7 @@ POSITIVE = Step(
     "high",
     {
         "never": "Only the best anchors are positive: those whose IoU with some object is `high` or more are, too.",
+        "above high": "An anchor whose highest IoU is exactly `high` is positive: >= and not >.",
         "positives all": "Label 1 is due where the IoU with one object is `high` or more; here it takes all objects.",
     },
 )
@@ -392,10 +394,12 @@ def label_recipe(
         "any below low": lambda: iou.amin(dim=1) < low,
         "only without overlap": lambda: highest == 0,
         "never": lambda: highest < 0,
+        "up to low": lambda: highest <= low,
     }[negative]()
     is_positive = {
         POSITIVE.right: lambda: highest >= high,
         "never": lambda: highest > torch.inf,
+        "above high": lambda: highest > high,
         "positives all": lambda: iou.amin(dim=1) >= high,
     }[positive]()
     middle, below = {BETWEEN.right: (-1, 0), "0": (0, 0), "1": (1, 0), "negatives for ignored": (0, -1)}[between]
@@ -474,9 +478,11 @@ def _facts(iou: Tensor, high: float | None = None, low: float | None = None, *, 
     start = f"Anchor {row} has IoU ({values}), and the thresholds are {default}{high:g} and {low:g}: "
     highest, best = iou[row].max(), iou.amax(dim=0)
     if highest >= high:
-        return start + "that reaches `high`."
+        return start + ("that is exactly `high`, which is enough." if highest == high else "that reaches `high`.")
     if ((iou[row] == best) & (best > 0)).any():
         return start + "no anchor overlaps that object better."
+    if highest == low:
+        return start + "that is exactly `low`, and not below it."
     return start + ("that is below `low`." if highest < low else "that is between the two.")
 
 
@@ -522,6 +528,7 @@ LABEL = Exercise(
         (_iou("25, 10, 0, 72, 40"), 0.8, 0.2),
         (torch.zeros(4, 0),),
         (_iou("91 74, 20 95, 33 31, 29 12, 60 68, 72 78"),),
+        (_iou("50 12, 62 10, 25 3, 24 20, 8 25, 49 0, 31 50, 11 76"), 0.5, 0.25),
     ),
     recipe=label_recipe,
     steps=(BEST, OVERLAP, NEGATIVE, BETWEEN, POSITIVE, LABELS, THRESHOLDS, NO_TRUTH),
@@ -535,6 +542,7 @@ LABEL = Exercise(
         "a single object",
         "iou of shape (4, 0), no object at all: every anchor is negative then",
         "",
+        "IoUs that are exactly `high` and exactly `low`, 0.5 and 0.25",
     ),
     whole=True,
     read=read_labels,

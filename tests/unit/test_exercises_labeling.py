@@ -3,8 +3,10 @@
 The answers stand here as learners would write them; nothing here knows how the checks work.
 """
 
+import json
 import random
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,9 @@ from torchvision.ops import box_iou as torchvision_box_iou
 from frcnn_edu import boxes
 from frcnn_edu.exercises import check
 from frcnn_edu.matching import BalancedSampler, Matcher
+
+SOURCE = Path(__file__).parents[2] / "notebooks/assignments/source"
+ASSIGNMENT, HIDDEN = SOURCE / "a2_labeling_and_sampling/labeling_and_sampling.ipynb", "hidden_label_anchors"
 
 # box_iou: right answers
 
@@ -223,7 +228,7 @@ def labels_by_loops(iou, high=0.7, low=0.3):
     labels = []
     for row in rows:
         top = max(row, default=0.0)
-        labels.append(1 if top > high else 0 if top < low else -1)
+        labels.append(1 if top >= high else 0 if top < low else -1)
     for j in range(iou.shape[1]):
         top = max(row[j] for row in rows)
         for i, row in enumerate(rows):
@@ -373,6 +378,12 @@ WRONG_LABEL = {
     "last object": (label(lambda iou: iou[:, -1]), "Only the last ground truth"),
     "any below low": (label(negative=lambda top, low, iou: (iou < low).any(1)), "below `low`; with all of them is due"),
     "negative without overlap": (label(negative=lambda top, low, iou: top == 0), "without any overlap"),
+    "negative at low": (label(negative=lambda top, low, iou: top <= low), "exactly `low` is ignored"),
+    "positive above high alone": (label(positive=lambda top, high, iou: top > high), "exactly `high` is positive"),
+    "both borders": (
+        label(negative=lambda top, low, iou: top <= low, positive=lambda top, high, iou: top > high),
+        "< and not <=. And: An anchor whose highest IoU is exactly `high` is positive",
+    ),
     "never negative": (label(negative=lambda top, low, iou: top < 0), "No anchor is negative"),
     "between negative": (label(between=0), "`low` and `high` are negative"),
     "between positive": (label(between=1), "label 1 starts at `high`"),
@@ -737,3 +748,20 @@ def test_a_check_is_quick_enough_to_feel_instant():
         started = time.process_time()
         check(name, answer)
         assert time.process_time() - started < 4
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (WRONG_LABEL["positive above high alone"][0], "that is exactly `high`, which is enough. Label 1 is due"),
+        (WRONG_LABEL["negative at low"][0], "that is exactly `low`, and not below it. Label -1 is due"),
+    ],
+)
+def test_the_hidden_cases_of_the_assignment_meet_the_thresholds_too(answer, words):
+    """The cell is run as it stands in the notebook, with a learner's function in the place of the solution."""
+    cells = json.loads(ASSIGNMENT.read_text(encoding="utf-8"))["cells"]
+    (hidden,) = [cell for cell in cells if cell["metadata"].get("nbgrader", {}).get("grade_id") == HIDDEN]
+    code = "".join(hidden["source"])
+    exec(code, {"torch": torch, "check": check, "label_anchors": labels_by_masks})
+    with pytest.raises(AssertionError, match=words):
+        exec(code, {"torch": torch, "check": check, "label_anchors": answer})
