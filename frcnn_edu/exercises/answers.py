@@ -3,11 +3,16 @@
 Tensors, NumPy arrays, nested lists, lists of tensors: all are the same answer. What is no answer gets its sentence.
 """
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from .running import Problem
+
+Read = TypeVar("Read")
 
 MISSING = (
     "It returns None. Nothing wrong so far: it is your turn. If you have written it, is its last line a `return`, "
@@ -39,9 +44,33 @@ def as_numbers(answer: object) -> Tensor:
     return numbers
 
 
+def read_with(read: Callable[[object], Read], answer: object) -> Read:
+    """What `read` makes of an answer; raises Problem, too, where the answer's own methods fail while it is read."""
+    try:
+        return read(answer)
+    except Problem:
+        raise
+    except Exception:  # a length, an element, a repr may raise anything, and lists may be nested without end
+        raise Problem(
+            f"It returns a {type(answer).__name__} that cannot be read; it should return one tensor of numbers."
+        ) from None
+
+
 def kind_of(answer: object) -> str:
     """The dtype of a tensor or an array as a word, such as "float32" or "int64"; empty for lists."""
     return str(getattr(answer, "dtype", "")).removeprefix("torch.")
+
+
+def integer_remedy(answer: object) -> str:
+    """What makes integers of an answer that has been read and holds floats; nothing where it holds none."""
+    if isinstance(answer, Tensor):
+        return "make it torch.int64, with .long()" if answer.is_floating_point() and answer.numel() > 0 else ""
+    values = np.asarray(_plain(answer))
+    if values.dtype.kind != "f" or values.size == 0:
+        return ""
+    if isinstance(answer, np.ndarray | np.generic):
+        return "make it np.int64, with .astype(np.int64)"
+    return "make an int of each, with int(...)"
 
 
 def _plain(answer: object) -> object:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .answers import MISSING, as_numbers, kind_of
+from .answers import MISSING, as_numbers, integer_remedy, kind_of, read_with
 from .exercise import Result
 from .running import Problem, call
 
@@ -48,10 +48,14 @@ class Situation:
         """Indices of positives and of negatives."""
         return (self.labels == 1).nonzero().squeeze(1), (self.labels == 0).nonzero().squeeze(1)
 
+    @property
+    def all_options(self) -> tuple:
+        """batch_size and positive_fraction, whether or not they are given."""
+        return (*self.options, *(BATCH, FRACTION)[len(self.options) :])
+
     def counts(self, rule: Callable[..., tuple[int, int]]) -> tuple[int, int]:
         """How many of each a rule draws."""
-        batch, fraction = (*self.options, *(BATCH, FRACTION)[len(self.options) :])
-        return rule(*map(len, self.candidates), batch, fraction)
+        return rule(*map(len, self.candidates), *self.all_options)
 
 
 def _mixed(positives: int, negatives: int, ignored: int, seed: int) -> Tensor:
@@ -191,7 +195,7 @@ def _draw_often(function: Callable, seconds: float) -> list[tuple[Tensor, Tensor
 
 
 def _read_draw(answer: object, situation: Situation) -> tuple[Tensor, Tensor]:
-    drawn = _read_pair(answer)
+    drawn = read_with(_read_pair, answer)
     _check_labels(situation, drawn)
     return drawn
 
@@ -220,8 +224,11 @@ def _read_indices(part: object, name: str) -> Tensor:
     numbers = as_numbers(part)
     if numbers.numel() == 0:
         return numbers.reshape(0).long()
-    if "float" in kind_of(part) or (numbers != numbers.round()).any():
-        raise Problem(f"The {name} indices are no whole numbers: indices are int64, which floats cannot replace.")
+    if (numbers != numbers.round()).any():
+        raise Problem(f"The {name} indices are no whole numbers: are they scores, or labels?")
+    remedy = integer_remedy(part)
+    if remedy:
+        raise Problem(f"The {name} indices are {kind_of(part) or 'floats'}, and a float is no index: {remedy}.")
     if numbers.ndim == 2 and numbers.shape[1] == 1:
         raise Problem(
             f"The {name} indices have shape {tuple(numbers.shape)}: nonzero() makes a column; .squeeze(1) it."
@@ -293,9 +300,8 @@ def _compare_counts(situations: Sequence[Situation], once: Sequence[tuple[Tensor
     number = next(i for i, (due, drawn) in enumerate(zip(wanted, got, strict=True)) if due != drawn)
     situation, (p, n), (due_p, due_n) = situations[number], got[number], wanted[number]
     there = " and ".join(f"{len(part)} {name}s" for part, name in zip(situation.candidates, PARTS, strict=True))
-    options = situation.options or (BATCH, FRACTION)
     raise Problem(
-        f"With {situation.name} ({there}, batch_size and positive_fraction {options}) it draws "
+        f"With {situation.name} ({there}, batch_size and positive_fraction {situation.all_options}) it draws "
         f"{p} positives and {n} negatives; {due_p} and {due_n} are due."
     )
 

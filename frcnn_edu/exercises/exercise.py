@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .answers import as_numbers, kind_of
+from .answers import as_numbers, integer_remedy, kind_of, read_with
 from .running import Problem, call
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ SECONDS = 5.0
 MOST_SLIPS = 2
 TOLERANCE = 1e-2
 """How far an answer may be from the right one: a hundredth of a pixel."""
+
+LARGEST = 1e30
+"""Larger numbers are drawn as this one, or the drawing's own arithmetic would overflow."""
 
 SHELVES = ("anchors", "evaluation", "labeling", "losses", "pooling", "proposals", "real_images", "regression")
 """The modules in which exercises stand."""
@@ -86,6 +89,8 @@ class Exercise:
     tolerance: float = TOLERANCE
     whole: bool = False
     """Whether the answer holds indices or labels, which are whole numbers."""
+    indices: bool = False
+    """Whether it holds indices, which are integers by their kind, too: a float is no index."""
     one_number: bool = False
     """Whether the answer is a single number, however it is wrapped."""
     read: Callable[[object], Tensor] | None = None
@@ -164,10 +169,12 @@ def check(name: str, function: Callable, seconds: float = SECONDS, cases: Sequen
 
     `cases` are arguments of a teacher's own, for a test that learners have not seen; the first answer that is wrong
     is then described as it is, without a look for known mistakes. Never raises for a wrong answer. Raises KeyError,
-    with the names there are, for an unknown exercise.
+    with the names there are, for an unknown exercise, and ValueError for an empty list of cases.
     """
     exercise = find(name)
     if cases is not None:
+        if len(cases) == 0:
+            raise ValueError("cases is empty, and any function passes no cases; give at least one, or leave it out")
         exercise = replace(exercise, cases=tuple(cases), case_names=())
     return exercise.judge(function, seconds)
 
@@ -197,15 +204,16 @@ def _answer(exercise: Exercise, number: int, function: Callable, seconds: float)
 
 def _numbers(exercise: Exercise, answer: object, expected: Tensor) -> Tensor:
     kind = kind_of(answer)
-    if exercise.whole and kind == "bool" and exercise.read is None:
+    if exercise.indices and kind == "bool":
         raise Problem(
             "It returns True and False, where whole numbers are due: where a mask is True says mask.nonzero()."
         )
-    numbers = (exercise.read or as_numbers)(answer)
+    numbers = read_with(exercise.read or as_numbers, answer)
     if exercise.one_number and numbers.numel() == 1:
         numbers = numbers.reshape(())
-    if exercise.whole and "float" in kind and numbers.numel() > 0 and equal(expected, numbers):
-        raise Problem(f"It returns {kind}, where whole numbers are due: make it torch.int64, with .long().")
+    remedy = integer_remedy(answer) if exercise.indices and equal(expected, numbers) else ""
+    if remedy:
+        raise Problem(f"It returns {kind or 'floats'}, and a float is no index: {remedy}.")
     if exercise.whole or equal(expected, numbers, exercise.tolerance) or numbers.shape != expected.shape:
         return numbers
     if kind in ("float16", "bfloat16") and equal(expected, numbers, 0.03 * float(expected.abs().max())):
@@ -314,10 +322,13 @@ def _show(row: Tensor) -> str:
 
 
 def _drawing(exercise: Exercise, got: Sequence[Tensor]) -> Callable[[], "Figure"] | None:
-    """What draws expected beside got for the first case that went wrong; None where no case came to an answer."""
+    """What draws expected beside got for the first case that went wrong; None where there is nothing to see."""
     for case, answer in zip(exercise.cases, got, strict=False):
         right = exercise.expected(case)
         if not equal(right, answer, exercise.tolerance):
+            if right.numel() == 0:
+                return None
+            answer = answer.clamp(-LARGEST, LARGEST)
             if exercise.draw_case is not None:
                 return partial(exercise.draw_case, case, right, answer)
             if exercise.draw is None:

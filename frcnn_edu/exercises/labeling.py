@@ -6,6 +6,7 @@ from. Sampling has no one right answer: `drawing` says how it is checked.
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -375,7 +376,7 @@ def label_recipe(
     no_truth: str,
 ) -> Tensor:
     """Labels with every step taken as named: -> (A,)."""
-    if iou.shape[1] == 0:
+    if 0 in iou.shape:
         return torch.full((len(iou),), {"ignored": -1, "positive": 1}.get(no_truth, 0))
     high, low = {
         "always 0.7, 0.3": (HIGH, LOW),
@@ -436,10 +437,18 @@ def _marked(count: int, indices: Tensor) -> Tensor:
 
 
 def read_labels(answer: object) -> Tensor:
-    """Labels as numbers; raises Problem for a mask, which cannot hold three of them."""
+    """Labels as numbers, floats among them; raises Problem for what is not whole, and for a mask, which holds two."""
     if kind_of(answer) == "bool":
         raise Problem("It returns True and False; three labels are due: 1 positive, 0 negative, -1 ignored.")
-    return as_numbers(answer)
+    labels = as_numbers(answer)
+    broken = labels[labels != labels.round()]
+    if len(broken) > 0:
+        start = {Tensor: " Start from torch.full((A,), -1).", np.ndarray: " Start from np.full(A, -1)."}
+        remedy = next((text for kind, text in start.items() if isinstance(answer, kind)), "")
+        raise Problem(
+            f"It labels an anchor {broken[0]:g}; labels are whole: 1 positive, 0 negative and -1 ignored.{remedy}"
+        )
+    return labels
 
 
 def explain_labels(case: tuple, right: Tensor, answer: Tensor) -> str:
@@ -474,7 +483,7 @@ def _facts(iou: Tensor, high: float | None = None, low: float | None = None, *, 
         return f"There is no ground truth, so anchor {row} overlaps nothing."
     values = ", ".join(f"{value:.2g}" for value in iou[row].tolist())
     default = "the defaults, " if high is None else ""
-    high, low = (HIGH, LOW) if high is None else (high, low)
+    high, low = HIGH if high is None else high, LOW if low is None else low
     start = f"Anchor {row} has IoU ({values}), and the thresholds are {default}{high:g} and {low:g}: "
     highest, best = iou[row].max(), iou.amax(dim=0)
     if highest >= high:

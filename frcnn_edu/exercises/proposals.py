@@ -200,13 +200,14 @@ def _form_sentence(boxes: Tensor, scores: Tensor, answer: Tensor) -> str:
         return "It returns a single number; a list of indices is due. Does the `return` stand inside the loop?"
     values = answer.flatten()
     if ((values - values.round()).abs() > 0).any():
-        scored = all((scores.double() - value).abs().min() < 1e-6 for value in values)
+        scored = number > 0 and all((scores.double() - value).abs().min() < 1e-6 for value in values)
         return "It returns scores; indices are due." if scored else "It returns numbers that are no indices."
     if len(values) == number > 2 and ((values == 0) | (values == 1)).all():
         return "It returns a mask, one number per box; indices are due: mask.nonzero() finds them, best first is due."
     out = values[(values < 0) | (values >= number)]
     if len(out) > 0:
-        return f"{out[0]:g} is no index of a box: there are {number} boxes, 0 to {number - 1}."
+        there = f"there are {number} boxes, 0 to {number - 1}" if number > 0 else "there are no boxes"
+        return f"{out[0]:g} is no index of a box: {there}."
     return ""
 
 
@@ -294,6 +295,7 @@ NMS = Exercise(
     explain=explain_nms,
     draw_case=draw_nms,
     whole=True,
+    indices=True,
 )
 
 EXERCISES = (NMS,)

@@ -258,6 +258,22 @@ def labels_by_where(iou, high=0.7, low=0.3):
     return labels
 
 
+def labels_as_torchvision(iou, high=0.7, low=0.3):
+    """Floats: what torchvision's own `assign_targets_to_anchors` makes of them."""
+    return labels_by_masks(iou, high, low).to(torch.float32)
+
+
+def labels_of_minus_ones(iou, high=0.7, low=0.3):
+    labels = -np.ones(len(iou))
+    labels[labels_in_numpy(iou, high, low) == 0] = 0
+    labels[labels_in_numpy(iou, high, low) == 1] = 1
+    return labels
+
+
+def labels_in_a_list(iou, high=0.7, low=0.3):
+    return labels_of_minus_ones(iou, high, low).tolist()
+
+
 def labels_of_the_package(iou, high=0.7, low=0.3):
     return Matcher(high, low)(iou).labels
 
@@ -415,7 +431,19 @@ WRONG_LABEL = {
     "column": (lambda iou, high=0.7, low=0.3: labels_by_masks(iou, high, low)[:, None], ".squeeze(1)"),
     "2 for ignored": (labels_two_for_ignored, "labels an anchor 2"),
     "mask": (lambda iou, high=0.7, low=0.3: (iou > high).any(1), "three labels are due"),
-    "floats": (lambda iou, high=0.7, low=0.3: labels_by_masks(iou, high, low).float(), "torch.int64"),
+    "not whole": (lambda iou, high=0.7, low=0.3: labels_by_masks(iou, high, low) * 0.5, "Start from torch.full"),
+    "not whole in NumPy": (
+        lambda iou, high=0.7, low=0.3: labels_in_numpy(iou, high, low) * 0.999,
+        "an anchor 0.999; labels are whole: 1 positive, 0 negative and -1 ignored. Start from np.full(A, -1)",
+    ),
+    "not whole in a list": (
+        lambda iou, high=0.7, low=0.3: (labels_by_masks(iou, high, low) * 0.999).tolist(),
+        "labels are whole: 1 positive, 0 negative and -1 ignored.",
+    ),
+    "floats, last one wrong": (
+        lambda iou, high=0.7, low=0.3: labels_last_wrong(iou, high, low).float(),
+        "Label -1 is due, but it is 0",
+    ),
     "last one wrong": (labels_last_wrong, "Label -1 is due, but it is 0"),
     "another device": (lambda iou, high=0.7, low=0.3: labels_by_masks(iou, high, low).to("meta"), "on meta"),
     "in place": (labels_in_place, "`iou` in place"),
@@ -579,6 +607,7 @@ def sample_marking_in_place(labels, batch_size=256, positive_fraction=0.5):
 
 
 def sample_shuffling_labels(labels, batch_size=256, positive_fraction=0.5):
+    torch.manual_seed(0)  # by chance it draws ignored anchors alone, which has a sentence of its own
     labels = shuffled(labels)
     return sample_by_randperm(labels, batch_size, positive_fraction)
 
@@ -618,7 +647,22 @@ WRONG_SAMPLE = {
     "labels": (sample_labels, "where indices into `labels` are due"),
     "masks": (sample_masks, "mask.nonzero().squeeze(1)"),
     "column": (sample(finish=lambda positive, negative: (positive[:, None], negative[:, None])), "makes a column"),
-    "floats": (sample(finish=lambda positive, negative: (positive.float(), negative.float())), "no whole numbers"),
+    "floats": (
+        sample(finish=lambda positive, negative: (positive.float(), negative.float())),
+        "The positive indices are float32, and a float is no index: make it torch.int64, with .long()",
+    ),
+    "floats in NumPy": (
+        sample(finish=lambda positive, negative: (positive, negative.double().numpy())),
+        "The negative indices are float64, and a float is no index: make it np.int64, with .astype(np.int64)",
+    ),
+    "floats in lists": (
+        sample(finish=lambda positive, negative: (positive.double().tolist(), negative)),
+        "The positive indices are floats, and a float is no index: make an int of each",
+    ),
+    "not whole": (
+        sample(finish=lambda positive, negative: (positive + 0.5, negative)),
+        "The positive indices are no whole numbers",
+    ),
     "concatenated": (sample(finish=lambda *both: torch.cat(both)), "It returns one tensor"),
     "three": (sample(finish=lambda positive, negative: (positive, negative, 0)), "3 values"),
     "dict": (sample(finish=lambda positive, negative: {"positive": positive}), "returns a dict"),
@@ -683,7 +727,16 @@ RIGHT = [
     ),
     *(
         ("label_anchors", answer)
-        for answer in (labels_by_masks, labels_by_loops, labels_in_numpy, labels_by_where, labels_of_the_package)
+        for answer in (
+            labels_by_masks,
+            labels_by_loops,
+            labels_in_numpy,
+            labels_by_where,
+            labels_as_torchvision,
+            labels_of_minus_ones,
+            labels_in_a_list,
+            labels_of_the_package,
+        )
     ),
     *(
         ("sample_anchors", answer)

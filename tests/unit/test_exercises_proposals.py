@@ -237,7 +237,15 @@ WRONG = {
         "returns a mask",
     ),
     "column": (finished(lambda boxes, scores, keep: keep[:, None]), ".flatten()"),
-    "floats": (finished(lambda boxes, scores, keep: keep.float()), "float32, where whole numbers are due"),
+    "floats": (finished(lambda boxes, scores, keep: keep.float()), "float32, and a float is no index: make it torch"),
+    "floats in NumPy": (
+        finished(lambda boxes, scores, keep: keep.double().numpy()),
+        "float64, and a float is no index: make it np.int64, with .astype(np.int64)",
+    ),
+    "floats in a list": (
+        finished(lambda boxes, scores, keep: keep.double().tolist()),
+        "floats, and a float is no index: make an int of each",
+    ),
     "out of range": (finished(lambda boxes, scores, keep: keep + 100), "no index of a box"),
     "some forgotten": (nms_forgetting_some, "is missing: its highest IoU"),
     "twice": (nms_twice, "more than once"),
