@@ -78,7 +78,7 @@ class DataReport:
             lines.append(f"boxes an image: {min(self.per_image)} to {max(self.per_image)}, median {a_picture:g}")
             lines += [f"  {name}: {count}" for name, count in self.per_class.items()]
             for name, values in (("size", self.sizes), ("height / width", self.ratios)):
-                low, middle, high = values.quantile(torch.tensor([0.05, 0.5, 0.95])).tolist()
+                low, middle, high = values.quantile(values.new_tensor([0.05, 0.5, 0.95])).tolist()
                 lines.append(f"{name}: {low:.3g} to {high:.3g} (nine boxes in ten), median {middle:.3g}")
         return "\n".join(lines)
 
@@ -127,11 +127,11 @@ def examine_targets(
     """
     if len(targets) != len(image_sizes) or len(targets) == 0:
         raise ValueError(f"one target for each image is needed, got {len(targets)} for {len(image_sizes)} images")
-    counts = torch.tensor([len(target["boxes"]) for target in targets])
     boxes = torch.cat([target["boxes"] for target in targets]).float()  # (N, 4)
     labels = torch.cat([target["labels"] for target in targets])  # (N,)
-    sizes = torch.tensor([list(size) for size in image_sizes], dtype=torch.float32)  # (I, 2)
-    index = torch.arange(len(targets)).repeat_interleave(counts)  # (N,)
+    sizes = boxes.new_tensor([list(size) for size in image_sizes])  # (I, 2)
+    counts = labels.new_tensor([len(target["boxes"]) for target in targets], dtype=torch.int64)  # (I,)
+    index = torch.arange(len(targets), device=boxes.device).repeat_interleave(counts)  # (N,)
     return DataReport(tuple(class_names), sizes, index, labels, boxes[:, 2:] - boxes[:, :2])
 
 
@@ -163,7 +163,7 @@ def fit_anchors(shapes: Tensor, count: int, seed: int = 0) -> Tensor:
     if not 1 <= count <= len(different):
         raise ValueError(f"{count} anchors cannot be fitted to {len(different)} different shapes")
     centers = _spread_out(different, count, seed)  # (count, 2)
-    owner = torch.full((len(shapes),), -1)
+    owner = torch.full((len(shapes),), -1, device=shapes.device)
     for _ in range(MOST_ROUNDS):
         nearest = shape_iou(shapes, centers).argmax(dim=1)  # (N,)
         if torch.equal(nearest, owner):
@@ -176,10 +176,11 @@ def fit_anchors(shapes: Tensor, count: int, seed: int = 0) -> Tensor:
 def _spread_out(shapes: Tensor, count: int, seed: int) -> Tensor:
     """A first shape drawn at random, then each time the one that all so far fit worst."""
     start = int(torch.randint(len(shapes), (), generator=torch.Generator().manual_seed(seed)))
-    chosen = [start]
+    chosen = [shapes[start]]
     while len(chosen) < count:
-        chosen.append(int(shape_iou(shapes, shapes[chosen]).amax(dim=1).argmin()))
-    return shapes[chosen]
+        worst = int(shape_iou(shapes, torch.stack(chosen)).amax(dim=1).argmin())
+        chosen.append(shapes[worst])
+    return torch.stack(chosen)
 
 
 def _median(shapes: Tensor, otherwise: Tensor) -> Tensor:

@@ -90,7 +90,7 @@ def find_errors(
     """The kind of every detection that scores `score` or more; `detections[i]` and `targets[i]` are of one image.
 
     Detections hold ``boxes`` (N, 4), ``labels`` (N,) from 1 and ``scores`` (N,), targets ``boxes`` (M, 4), ``labels``
-    (M,), and ``difficult`` or ``iscrowd`` (M,) if there are any.
+    (M,), and ``difficult`` or ``iscrowd`` (M,) if there are any; on any device, for what is counted is on the CPU.
     Raises ValueError where the lists differ in length, or for a threshold outside (0.1, 1].
     """
     if len(detections) != len(targets):
@@ -99,7 +99,7 @@ def find_errors(
         raise ValueError(f"iou_threshold must lie in ({LEAST_OVERLAP}, 1], got {iou_threshold}")
     per_class = {name: Counter() for name in class_names[1:]}
     images = []
-    for found, target in zip(detections, targets, strict=True):
+    for found, target in zip(map(_on_cpu, detections), map(_on_cpu, targets), strict=True):
         judged = judge(found, target, score, iou_threshold)
         for label, kind in zip(found["labels"].tolist(), judged.kinds, strict=True):
             if kind in KINDS:
@@ -112,6 +112,7 @@ def find_errors(
 
 def judge(found: Mapping[str, Tensor], target: Mapping[str, Tensor], score: float, iou_threshold: float) -> Judged:
     """The same for one image; see `find_errors`."""
+    found, target = _on_cpu(found), _on_cpu(target)
     check_boxes(found["boxes"], "found['boxes']")
     check_boxes(target["boxes"], "target['boxes']")
     iou = pairwise_iou(found["boxes"].double(), target["boxes"].double())  # (N, M)
@@ -126,6 +127,12 @@ def judge(found: Mapping[str, Tensor], target: Mapping[str, Tensor], score: floa
         if kinds[i] == RIGHT:
             taken[objects[i]] = True
     return Judged(kinds, objects, ~(taken | aside))
+
+
+def _on_cpu(entry: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Detections are judged one by one, each step a number: on a GPU every number would be waited for."""
+    used = ("boxes", "labels", "scores", *SET_ASIDE_KEYS)
+    return {name: entry[name].detach().cpu() for name in used if name in entry}
 
 
 def _kind(iou: Tensor, same: Tensor, aside: Tensor, taken: Tensor, threshold: float) -> tuple[str, int]:

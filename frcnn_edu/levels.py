@@ -50,7 +50,9 @@ def view_level(trace: Trace, config: Config, level: int, boxes: Tensor | None = 
         raise ValueError(f"the levels are 0 to {len(names) - 1}, finest first, got {level}")
     feature_map = trace.features[names[level]]
     batch = replace(trace.batch, tensors=trace.batch.tensors[:1])
-    boxes = torch.zeros(0, 4) if boxes is None else resize_boxes(boxes, batch.original_sizes[0], batch.sizes[0])
+    boxes = (
+        feature_map.new_zeros(0, 4) if boxes is None else resize_boxes(boxes, batch.original_sizes[0], batch.sizes[0])
+    )
     rpn = _one_level(trace.rpn, level)
     alone = Trace(batch, OrderedDict({names[level]: feature_map}), rpn, None, None, None)
     return LevelView(_picture(batch.tensors[0], config), boxes, alone, batch.tensors.shape[-1] // feature_map.shape[-1])

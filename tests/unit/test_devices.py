@@ -8,7 +8,9 @@ from torch import Tensor, nn
 
 import frcnn_edu.matching
 from frcnn_edu.boxes import batched_nms, box_iou, decode_boxes, encode_boxes, nms, nms_suppressors
-from frcnn_edu.config import PAPER_OPTIONS
+from frcnn_edu.config import PAPER_OPTIONS, Config
+from frcnn_edu.data_report import examine_targets, fit_anchors
+from frcnn_edu.errors import find_errors, judge
 from frcnn_edu.faster_rcnn import (
     FasterRCNN,
     fasterrcnn_mobilenet_v2,
@@ -17,7 +19,9 @@ from frcnn_edu.faster_rcnn import (
     fasterrcnn_vgg16,
 )
 from frcnn_edu.images import check_images
+from frcnn_edu.levels import view_level
 from frcnn_edu.matching import BalancedSampler, Matcher
+from frcnn_edu.metrics import evaluate
 from frcnn_edu.roi_heads import TwoMLPHead
 from frcnn_edu.roi_pool import MultiScaleRoIPool, roi_align, roi_pool
 
@@ -118,6 +122,48 @@ def test_an_operator_stays_on_the_gpu(name):
         found = OPERATORS[name](pretend(boxes), pretend(features))
     assert isinstance(found, PretendedTensor)
     torch.testing.assert_close(found.inner, expected)
+
+
+BOXES = torch.tensor([[0.0, 0.0, 10.0, 10.0], [20.0, 20.0, 40.0, 60.0], [5.0, 30.0, 95.0, 60.0]])
+TARGET = {"boxes": BOXES, "labels": torch.tensor([1, 2, 1])}
+NAMES = ("__background__", "cat", "dog", "bird")
+
+
+@pytest.mark.parametrize("target_too", [True, False])
+def test_errors_are_found_in_detections_straight_from_the_gpu_as_metrics_takes_them(target_too):
+    torch.manual_seed(0)
+    seen = {**TARGET, "labels": torch.tensor([1, 2, 2]), "scores": torch.tensor([0.9, 0.8, 0.7])}
+    target = {**TARGET, "difficult": torch.tensor([False, True, False])}
+    expected = find_errors([seen], [target], NAMES)
+    with pretended_gpu():
+        there = pretend(target) if target_too else target
+        found = find_errors([pretend(seen)], [there], NAMES)
+        evaluate([pretend(seen)], [there], class_names=NAMES)
+        alone = judge(pretend(seen), there, 0.5, 0.5)
+    assert str(found) == str(expected)
+    assert torch.equal(found.images[0].missed, expected.images[0].missed)
+    assert alone.kinds == expected.images[0].kinds
+
+
+def test_a_data_report_and_its_anchors_stay_on_the_gpu():
+    sizes = [(100, 80), (60, 60)]
+    expected = examine_targets([TARGET, TARGET], sizes, NAMES)
+    with pretended_gpu():
+        found = examine_targets(pretend([TARGET, TARGET]), sizes, NAMES)
+        fitted = fit_anchors(found.shapes, 2)
+        resized = found.resized(Config())
+        assert {one.device for one in (found.image_sizes, found.image_index, resized.shapes, fitted)} == {GPU}
+        said = str(found)
+    assert said == str(expected)
+    torch.testing.assert_close(fitted.inner, fit_anchors(expected.shapes, 2))
+
+
+def test_one_level_of_a_trace_without_boxes_stays_on_the_gpu():
+    with pretended_gpu():
+        model = pretend(small_detector()).eval()
+        view = view_level(model.trace(pretend(draw_images())), model.config, 0)
+        assert view.boxes.device == view.feature_map.device == GPU
+    assert view.boxes.shape == (0, 4)
 
 
 def test_an_image_on_another_device_than_the_model_is_named():
