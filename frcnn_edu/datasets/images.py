@@ -6,7 +6,7 @@ latter, or says which file is wrong and what to do. All data sets read through i
 
 Where it differs from torchvision's readers: 16-bit grey is scaled and not cut off at 255, alpha is laid on white and
 not dropped, the EXIF rotation is applied (unless asked not to), a cut-off file is an error, and a picture that would
-fill the memory is refused by its header, before any pixel is decoded.
+fill the memory is refused by its header, before any pixel is decoded. No picture starts another program.
 """
 
 import os
@@ -39,6 +39,9 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What makes a picture of each orientation upright."""
+
+DRAWN_BY_OTHERS = ("EPS", "WMF")
+"""Drawings that Pillow hands to another program, EPS to Ghostscript; it goes by the content, whatever a file's name."""
 
 EIGHT_BIT_STEP = 257
 """65535 / 255: what one of 256 levels is worth in 16 bits."""
@@ -147,6 +150,12 @@ class _readable:  # noqa: N801 - reads as a verb in "with _readable(source)"
             raise ImageError(f"{name} is no picture that Pillow knows; convert it to PNG or JPEG") from None
         except (OSError, SyntaxError, ValueError) as error:
             raise ImageError(f"{name} cannot be opened as a picture: {error}") from None
+        if self.image.format in DRAWN_BY_OTHERS:
+            self.image.close()
+            raise ImageError(
+                f"{name} is a drawing in {self.image.format}, which another program would have to run; "
+                "save it as PNG or JPEG"
+            )
         return self.image
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:

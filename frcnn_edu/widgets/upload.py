@@ -1,8 +1,8 @@
 """The page of lesson 08 that takes a photograph and shows what a detector finds on it.
 
 People choose all kinds of files: every one gets a picture or a sentence, and none ends the page. Files are read where
-all pictures of the course are read, in `datasets.images`; nothing is kept, and nothing leaves the computer that the
-kernel runs on.
+all pictures of the course are read, in `datasets.images`; nothing is kept after the page is closed, and nothing leaves
+the computer that the kernel runs on.
 """
 
 import io
@@ -60,7 +60,11 @@ def answer(name: str, content: bytes, model: FasterRCNN, class_names: Sequence[s
         return Answer(f"{name} cannot be read: {error!r}; save it as PNG or JPEG")
     if min(photo.size) < SHORTEST_SIDE:
         return Answer(f"{name} is a strip of {photo.width} x {photo.height} pixels: there is nothing to see")
-    return _found(name, image, model, class_names, score)
+    try:
+        return _found(name, image, model, class_names, score)
+    except Exception as error:  # out of memory, say: the page must go on, and the next photograph may be smaller
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return Answer(f"{name} was read, but the detector failed on it: {reason}; try a smaller photograph")
 
 
 @torch.no_grad()

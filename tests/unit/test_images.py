@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from frcnn_edu.datasets.images import ImageError, ImageHeader, image_tensor, load_image, read_header, read_rgb, to_rgb
 
@@ -136,6 +136,30 @@ def test_zero_bytes_folder_text_and_absence_each_have_their_message(tmp_path):
     ]:
         with pytest.raises(error, match=words):
             load_image(tmp_path / name)
+
+
+EPS = b"""%!PS-Adobe-3.0 EPSF-3.0
+%%BoundingBox: 0 0 30 20
+%%EndComments
+showpage
+%%EOF
+"""
+
+
+@pytest.mark.parametrize("read", [load_image, read_rgb, read_header])
+def test_a_drawing_that_would_start_a_program_is_refused_by_its_content(tmp_path, monkeypatch, read):
+    """Pillow runs Ghostscript on an EPS file, also on one that is called a JPEG."""
+    ran = []
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *options: ran.append(options))
+    monkeypatch.setattr(EpsImagePlugin, "has_ghostscript", lambda: True)
+    path = tmp_path / "holiday.jpg"
+    path.write_bytes(EPS)
+    with Image.open(path) as image:
+        assert image.format == "EPS", "the file is one that Pillow takes"
+    for source in (path, io.BytesIO(EPS)):
+        with pytest.raises(ImageError, match=r"is a drawing in EPS.*; save it as PNG or JPEG"):
+            read(source)
+    assert ran == []
 
 
 def test_a_giant_is_refused_by_its_header(tmp_path):

@@ -133,6 +133,21 @@ def test_a_decoder_that_fails_in_its_own_way_is_a_sentence_too(model, monkeypatc
     assert "decoder gave up" in answer("odd.png", b"odd", model, NAMES).sentence
 
 
+@pytest.mark.parametrize("error", [RuntimeError("CUDA out of memory.\nTried to allocate 9 GiB"), MemoryError()])
+def test_a_detector_that_fails_is_a_sentence_and_the_page_goes_on(error):
+    class Failing(torch.nn.Linear):
+        def forward(self, images):
+            raise error
+
+    page = UploadPage(Failing(1, 1), NAMES)
+    for message in sent("holiday.png", saved(drawn(), "PNG")):
+        page.drop._receive(page.drop, *message)
+    said = page.answers.children[0].children[0].value
+    assert "holiday.png was read, but the detector failed on it: " in said
+    assert "\n" not in said
+    assert page.drop.state == "1 looked at", "and not looking at it for ever"
+
+
 def test_a_large_photograph_is_scaled_down_first(monkeypatch):
     seen = []
 
