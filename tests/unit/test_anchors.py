@@ -98,6 +98,12 @@ def test_the_papers_nine_are_the_default():
     assert AnchorGenerator().num_anchors_per_location() == [9] == [len(PAPER_SIZES) * len(PAPER_ASPECT_RATIOS)]
 
 
+def test_a_generator_does_not_round_unless_asked():
+    sizes, ratios = ((100.0,),), ((0.5,),)
+    assert torch.equal(AnchorGenerator(sizes, ratios).cell_anchors[0], base_anchors(*sizes, *ratios))
+    assert not torch.equal(AnchorGenerator(sizes, ratios, rounded=True).cell_anchors[0], base_anchors(*sizes, *ratios))
+
+
 def test_strides_are_what_is_given_and_else_read_off_the_shapes():
     features = maps_of((38, 38))
     [given_stride] = AnchorGenerator(((32,),), ((1.0,),), strides=(16,))(features, (600, 600))

@@ -120,7 +120,7 @@ def test_what_is_imported_is_declared(files, extras):
     """An import that nobody declared works wherever something else happened to bring the package along."""
     texts = [*PROJECT["dependencies"], *(text for extra in extras for text in PROJECT["optional-dependencies"][extra])]
     if "test" in extras:
-        texts += PROJECT["optional-dependencies"]["lessons"]
+        texts += PROJECT["optional-dependencies"]["lessons"] + PROJECT["optional-dependencies"]["teach"]
     declared = (
         {Requirement(text).name for text in texts} | {"frcnn_edu", "benchmarks"} | (COME_ALONG if extras else set())
     )
