@@ -257,8 +257,9 @@ def test_whoever_talks_over_the_line_is_cut_off(process):
 
 
 @pytest.fixture
-def gradebook(tmp_path):
+def gradebook(tmp_path, monkeypatch):
     """A gradebook with one notebook: a test, and a function that a teacher grades by hand, in one cell."""
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)  # nbgrader calls alembic
     url = f"sqlite:///{tmp_path}/gradebook.db"
     with Gradebook(url) as gradebook:
         gradebook.add_assignment("a9")
