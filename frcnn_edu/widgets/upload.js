@@ -1,26 +1,20 @@
 // A place to drop files on, and a button to choose them with. Files go to the kernel one after another in slices: one
 // message may not be larger than the server allows, 10 MB by default, and photographs are.
 
+import { element } from "./anchors_common.js";
+
 const SLICE = 2 ** 20;
 
-function element(tag, className, text = "") {
-  const made = document.createElement(tag);
-  made.className = className;
-  made.textContent = text;
-  return made;
-}
-
 function render({ model, el }) {
-  const area = element("div", "upload-area");
-  const button = element("button", "upload-button", "Choose photographs");
-  const input = element("input", "upload-input");
-  const said = element("div", "upload-said");
+  const area = element("div", "upload-area", el);
+  const button = element("button", "upload-button", area, "Choose photographs");
+  element("span", "upload-hint", area, "or drop them here: JPEG, PNG, WebP, TIFF, GIF, BMP …");
+  const input = element("input", "upload-input", area);
+  const said = element("div", "upload-said", area);
   button.type = "button";
   button.dataset.lmSuppressShortcuts = "true"; // or Enter edits the cell
   Object.assign(input, { type: "file", multiple: true, hidden: true, accept: "image/*,.heic,.tif,.tiff" });
   said.setAttribute("role", "status");
-  area.append(button, element("span", "upload-hint", "or drop them here: JPEG, PNG, WebP, TIFF, GIF, BMP …"), input, said);
-  el.append(area);
 
   const showState = () => { said.textContent = model.get("state"); };
 

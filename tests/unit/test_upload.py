@@ -9,8 +9,11 @@ import torch
 from PIL import Image
 from small_detector import NUM_CLASSES, small_detector
 
+from frcnn_edu.checkpoints import ModelCard, Recipe
+from frcnn_edu.datasets.shapes import PLAIN, Shapes
+from frcnn_edu.training import train
 from frcnn_edu.widgets import upload
-from frcnn_edu.widgets.upload import FileDrop, UploadPage, answer
+from frcnn_edu.widgets.upload import FileDrop, UploadPage, answer, open_page
 
 NAMES = ("__background__", "cat", "dog", "bird")
 SVG = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9"/></svg>'
@@ -193,3 +196,15 @@ def test_a_files_name_cannot_write_into_the_page(model):
     page = UploadPage(model, NAMES)
     page.show("<img src=x onerror=alert(1)>.png", b"")
     assert "<img" not in page.answers.children[0].children[0].value
+
+
+def test_a_page_answers_with_a_run_of_ones_own_or_says_why_it_cannot(tmp_path):
+    scenes = Shapes(2, config=PLAIN)
+    card = ModelCard("tiny", scenes.class_names, {"min_size": 96, "max_size": 96})
+    train(card.build(), scenes, Recipe(steps=1, batch_size=1), tmp_path / "run", card, progress=False)
+    about, page = open_page(str(tmp_path / "run")).children
+    assert "standing bar" in about.value
+    assert page.class_names == scenes.class_names
+    (tmp_path / "run" / "model.json").write_text("[]")
+    assert "holds no model.json that can be read" in open_page(str(tmp_path / "run")).value
+    assert "is not there" in open_page(str(tmp_path / "nowhere")).value
