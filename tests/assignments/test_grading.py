@@ -23,7 +23,7 @@ import walls
 COURSE = Path(__file__).parents[2] / "notebooks" / "assignments"
 SOURCES = sorted(COURSE.glob("source/*/*.ipynb"))
 FIRST, SECOND = "a1_anchors_and_iou", "a2_labeling_and_sampling"
-SECONDS_PER_CELL = 10
+SECONDS_PER_CELL = 5
 """Short, for the sake of those whose cells never end."""
 
 BLANK = "raise NotImplementedError"
