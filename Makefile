@@ -48,8 +48,8 @@ notebooks: $(VENV)/.lessons  ## run every lesson and keep what it shows; LESSON=
 	$(PY) notebooks/execute.py $(LESSON)
 
 data: $(VENV)/.lessons  ## train the shipped detector and its bugs again, from nothing (half an hour); files go to data/
-	$(PY) -m frcnn_edu.trained
-	$(PY) -m frcnn_edu.bug_zoo --out data/bug_zoo.json
+	$(PY) -m frcnn_edu.course.shipped_detector
+	$(PY) -m frcnn_edu.course.bug_zoo --out data/bug_zoo.json
 
 release: $(VENV)/.teach  ## for teachers: make the student versions of the assignments; ASSIGNMENT=a5_project picks one
 	$(PY) notebooks/assignments/course.py release $(ASSIGNMENT)

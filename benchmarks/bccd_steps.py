@@ -24,15 +24,15 @@ from torch.utils.data import Dataset
 
 from frcnn_edu.anchors import PAPER_ASPECT_RATIOS, AnchorGenerator
 from frcnn_edu.backbones import Pyramid
-from frcnn_edu.blood_cells import VARIANTS, Run, load_measured, mean_and_spread
-from frcnn_edu.checkpoints import Recipe
+from frcnn_edu.course.blood_cells import VARIANTS, Run, load_measured, mean_and_spread
 from frcnn_edu.datasets.augment import augmentation
 from frcnn_edu.datasets.folder import open_folder
 from frcnn_edu.faster_rcnn import ROI_SIZE, FasterRCNN, fasterrcnn_mobilenet_v2
-from frcnn_edu.metrics import evaluate
 from frcnn_edu.roi_heads import TwoMLPHead
 from frcnn_edu.roi_pool import MultiScaleRoIPool
-from frcnn_edu.training import detect, train
+from frcnn_edu.training.checkpoints import Recipe
+from frcnn_edu.training.loop import detect, train
+from frcnn_edu.training.metrics import evaluate
 
 WEIGHTS = "IMAGENET1K_V1"
 OPTIONS = {"min_size": 480, "max_size": 960, "box_batch_size_per_image": 128}

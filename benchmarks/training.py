@@ -17,9 +17,9 @@ from benchmarks.measure import SIDES
 from benchmarks.models import torchvisions
 from frcnn_edu import backbones
 from frcnn_edu.__main__ import open_data
-from frcnn_edu.checkpoints import Recipe
 from frcnn_edu.faster_rcnn import fasterrcnn_tiny
-from frcnn_edu.training import batches_of, evaluate, train_step
+from frcnn_edu.training.checkpoints import Recipe
+from frcnn_edu.training.loop import batches_of, evaluate, train_step
 
 
 def main() -> None:

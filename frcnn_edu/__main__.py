@@ -15,10 +15,10 @@ import torch
 import torch.distributed as dist
 from torch.utils.data import Dataset
 
-from frcnn_edu.checkpoints import BUILDERS, FREEZING, ModelCard, Recipe, load_model
 from frcnn_edu.datasets.download import DownloadError, download
-from frcnn_edu.processes import rank
-from frcnn_edu.training import evaluate, train
+from frcnn_edu.training.checkpoints import BUILDERS, FREEZING, ModelCard, Recipe, load_model
+from frcnn_edu.training.distributed import rank
+from frcnn_edu.training.loop import evaluate, train
 
 SHAPES = {"shapes": None, "shapes-plain": "PLAIN", "shapes-hard": "HARD"}
 SHAPES_LENGTH = {"train": 10_000, "val": 200, "test": 200}
@@ -92,7 +92,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from frcnn_edu.datasets.images import ImageError, load_image
+    from frcnn_edu.datasets.image_files import ImageError, load_image
     from frcnn_edu.viz import detections_figure
 
     model, card = load_model(options.weights, _device(options.device))

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from frcnn_edu.boxes import full_precision
-from frcnn_edu.processes import mean_over_processes
+from frcnn_edu.training.distributed import mean_over_processes
 
 RPN_BETA = 1 / 9
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from frcnn_edu.datasets import BACKGROUND
-from frcnn_edu.datasets.images import ImageError, load_image, read_header
+from frcnn_edu.datasets.image_files import ImageError, load_image, read_header
 from frcnn_edu.datasets.reading import (
     Report,
     Size,

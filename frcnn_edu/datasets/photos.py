@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from frcnn_edu.datasets import data_path
-from frcnn_edu.datasets.images import load_image
+from frcnn_edu.datasets.image_files import load_image
 
 ANNOTATIONS = "photos.json"
 BACKGROUND = "__background__"

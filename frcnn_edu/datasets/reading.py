@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from frcnn_edu.datasets import BACKGROUND
-from frcnn_edu.datasets.images import ImageHeader
+from frcnn_edu.datasets.image_files import ImageHeader
 
 Box = tuple[float, float, float, float]
 Size = tuple[int, int]

@@ -11,6 +11,6 @@ right recipe and with the recipes that go wrong; one module per lesson holds the
 one right value: `drawing` judges that.
 """
 
-from .exercise import Result, check
+from frcnn_edu.exercises.exercise import Result, check
 
 __all__ = ["Result", "check"]

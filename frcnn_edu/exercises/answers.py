@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .running import Problem
+from frcnn_edu.exercises.running import Problem
 
 Read = TypeVar("Read")
 

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .answers import as_numbers, integer_remedy, kind_of, read_with
-from .running import Problem, call
+from frcnn_edu.exercises.answers import as_numbers, integer_remedy, kind_of, read_with
+from frcnn_edu.exercises.running import Problem, call
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,7 +35,16 @@ TOLERANCE = 1e-2
 LARGEST = 1e30
 """Larger numbers are drawn as this one, or the drawing's own arithmetic would overflow."""
 
-SHELVES = ("anchors", "evaluation", "labeling", "losses", "pooling", "proposals", "real_images", "regression")
+SHELVES = (
+    "lesson_01_anchors",
+    "lesson_02_iou_labeling",
+    "lesson_03_rpn_and_loss",
+    "lesson_04_box_regression",
+    "lesson_05_proposals",
+    "lesson_06_roi_pooling",
+    "lesson_07_full_model",
+    "lesson_08_real_images",
+)
 """The modules in which exercises stand."""
 
 COLORS = {True: "#009E73", False: "#D55E00"}
@@ -189,7 +198,7 @@ def find(name: str) -> Exercise:
 
 @cache
 def _exercises() -> dict[str, Exercise]:
-    shelves = [import_module(f".{shelf}", __package__) for shelf in SHELVES]
+    shelves = [import_module(f"{__package__}.{shelf}") for shelf in SHELVES]
     return {exercise.name: exercise for shelf in shelves for exercise in shelf.EXERCISES}
 
 

@@ -7,17 +7,17 @@ them, not before: the canvas in the browser needs only `palette`, which is data.
 from importlib import import_module
 
 HOMES = {
-    "detections_figure": "boxes",
-    "draw_anchors": "boxes",
+    "detections_figure": "box_plots",
+    "draw_anchors": "box_plots",
     "draw_architecture": "architecture",
-    "draw_boxes": "boxes",
-    "draw_errors": "errors",
+    "draw_boxes": "box_plots",
+    "draw_errors": "mistake_plots",
     "draw_heat_map": "heat_maps",
     "plot_curves": "curves",
-    "plot_errors": "errors",
+    "plot_errors": "mistake_plots",
     "plot_runs": "runs",
-    "plot_shapes": "data_report",
-    "show_image": "images",
+    "plot_shapes": "data_plots",
+    "show_image": "axes",
 }
 """The module in which each drawing lives."""
 

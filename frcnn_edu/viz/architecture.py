@@ -20,7 +20,7 @@ from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, PathPatc
 from matplotlib.path import Path
 from matplotlib.text import Text
 
-from frcnn_edu.viz.boxes import SEAM, line_style
+from frcnn_edu.viz.box_plots import SEAM, line_style
 from frcnn_edu.viz.heat_maps import COLORS
 from frcnn_edu.viz.palette import GREEN, ORANGE, SKY_BLUE, STATES, VERMILION, YELLOW, state_index
 

@@ -8,7 +8,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from frcnn_edu.viz.images import show_image
+from frcnn_edu.viz.axes import show_image
 
 COLORS = "cividis"
 

@@ -1,4 +1,4 @@
-"""A loss curve that grows while a model learns: the `on_step` of `frcnn_edu.training.train`.
+"""A loss curve that grows while a model learns: the `on_step` of `frcnn_edu.training.loop.train`.
 
     train(model, dataset, recipe, on_step=LiveCurve(recipe.steps))
 
@@ -13,8 +13,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from frcnn_edu.checkpoints import History
 from frcnn_edu.faster_rcnn import FasterRCNN
+from frcnn_edu.training.checkpoints import History
 from frcnn_edu.viz.curves import LINES
 from frcnn_edu.viz.palette import GREEN, GREY
 

@@ -1,6 +1,6 @@
 /* A whole explorer, to test that one can stand on the canvas: the IoU of the first two boxes, and a box at the pointer. */
 
-import { createCanvas } from "./box_canvas.js";
+import { createCanvas } from "./js/canvas/box_canvas.js";
 
 const clamp = (value) => Math.max(value, 0); // a name that the canvas script has too
 

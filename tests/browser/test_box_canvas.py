@@ -20,7 +20,7 @@ CAT, DOG, ANCHOR, NEGATIVE, POSITIVE = range(5)
 
 MAKE_CANVAS = """
 import numpy as np
-from frcnn_edu.widgets import BoxCanvas, Grid
+from frcnn_edu.explorers import BoxCanvas, Grid
 ramp = np.linspace(40, 200, 400).astype(np.uint8)
 image = np.tile(ramp[None, :, None], (300, 1, 3))
 boxes = [[50, 50, 150, 150], [200, 100, 300, 200], [60, 60, 100, 100], [210, 20, 390, 90], [310, 120, 390, 280]]
@@ -41,7 +41,7 @@ heard.clear()
 """
 MANY_BOXES = """
 import numpy as np
-from frcnn_edu.widgets import BoxCanvas
+from frcnn_edu.explorers import BoxCanvas
 generator = np.random.default_rng(0)
 centers, sides = generator.uniform(40, 360, (5000, 2)), generator.uniform(10, 80, (5000, 2))
 boxes = np.concatenate([centers - sides / 2, centers + sides / 2], axis=1)
@@ -363,8 +363,8 @@ def explorer(open_notebook):
         [
             f"""
 import numpy as np, traitlets
-from frcnn_edu.widgets import BoxCanvas
-from frcnn_edu.widgets.bundle import bundle
+from frcnn_edu.explorers import BoxCanvas
+from frcnn_edu.explorers.bundle import bundle
 class IouExplorer(BoxCanvas):
     _esm = bundle({str(script)!r})
     threshold = traitlets.Float(0.5).tag(sync=True)
@@ -565,7 +565,7 @@ LIGHT_PIXELS = """chart => {
 
 def test_a_chart_that_was_drawn_before_it_was_seen_is_written_in_the_themes_ink(open_notebook):
     above = ["print('\\n' * 100)"] * 3
-    made = "import torch\nfrom frcnn_edu.widgets.labeling import LabelExplorer\n"
+    made = "import torch\nfrom frcnn_edu.explorers.lesson_02_iou_labeling import LabelExplorer\n"
     made += "LabelExplorer(torch.rand(3, 128, 128), torch.tensor([[20.0, 20, 90, 100]]), sizes=(32, 64))"
     notebook = open_notebook([*above, made], name="ink.ipynb", dark=True)
     notebook.run_all()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from frcnn_edu.anchors import PAPER_ASPECT_RATIOS, PAPER_SIZES, base_anchors, grid_anchors
 from frcnn_edu.boxes import box_iou
-from frcnn_edu.widgets.anchors import (
+from frcnn_edu.explorers.lesson_01_anchors import (
     CoverageExplorer,
     GridExplorer,
     OddShapeExplorer,

@@ -8,8 +8,8 @@ import torch
 from frcnn_edu.anchors import base_anchors, grid_anchors
 from frcnn_edu.boxes import box_iou, encode_boxes
 from frcnn_edu.datasets.photos import Photo
+from frcnn_edu.explorers.lesson_00_overview import AnchorLife
 from frcnn_edu.matching import Matcher
-from frcnn_edu.widgets.overview import AnchorLife
 
 ROWS, COLUMNS, STRIDE = 6, 8, 16
 NAMES = ("__background__", "cup", "spoon")

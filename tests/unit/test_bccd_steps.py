@@ -11,7 +11,7 @@ from test_folders_end_to_end import make_voc
 from torchvision.ops import FrozenBatchNorm2d
 
 from benchmarks import bccd_steps
-from frcnn_edu.blood_cells import VARIANTS, load_measured
+from frcnn_edu.course.blood_cells import VARIANTS, load_measured
 from frcnn_edu.faster_rcnn import fasterrcnn_tiny
 
 

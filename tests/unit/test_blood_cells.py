@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from frcnn_edu.blood_cells import (
+from frcnn_edu.course.blood_cells import (
     VARIANTS,
     load_measured,
     mean_and_spread,
@@ -15,7 +15,7 @@ from frcnn_edu.blood_cells import (
 )
 from frcnn_edu.datasets import data_path
 from frcnn_edu.datasets.folder import open_folder
-from frcnn_edu.metrics import evaluate
+from frcnn_edu.training.metrics import evaluate
 
 BCCD = os.environ.get("FRCNN_EDU_BCCD")
 LARGEST = 2**20

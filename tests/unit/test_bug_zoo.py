@@ -6,10 +6,10 @@ import pytest
 import torch
 from small_detector import draw_images, draw_targets, small_detector
 
-from frcnn_edu import bug_zoo
-from frcnn_edu.bug_zoo import BUGS, Measured, load_results, rebuilt
-from frcnn_edu.checkpoints import Recipe
+from frcnn_edu.course import bug_zoo
+from frcnn_edu.course.bug_zoo import BUGS, Measured, load_results, rebuilt
 from frcnn_edu.matching import BalancedSampler
+from frcnn_edu.training.checkpoints import Recipe
 
 LARGER = [(96, 128), (128, 80)]
 IN_TRAINING = [bug for bug in BUGS if bug.in_training]

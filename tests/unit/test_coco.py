@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader
 
 from frcnn_edu.datasets.coco import Coco, find_coco
 from frcnn_edu.datasets.folder import open_folder
-from frcnn_edu.datasets.images import ImageError
-from frcnn_edu.metrics import evaluate
+from frcnn_edu.datasets.image_files import ImageError
+from frcnn_edu.training.metrics import evaluate
 
 WIDTH, HEIGHT = 40, 30
 CATEGORIES = [{"id": 90, "name": "apple"}, {"id": 3, "name": "car"}, {"id": 17, "name": "cat"}]

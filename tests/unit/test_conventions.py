@@ -9,10 +9,10 @@ import torchvision
 from torchvision.models.detection._utils import BoxCoder
 
 import frcnn_edu.faster_rcnn as models
-from frcnn_edu import conventions, glossary
 from frcnn_edu.anchors import AnchorGenerator, base_anchors, grid_anchors
 from frcnn_edu.boxes import box_area, clip_boxes, encode_boxes
 from frcnn_edu.config import Config
+from frcnn_edu.course import conventions, glossary
 from frcnn_edu.matching import IGNORED, NEGATIVE, POSITIVE, Matcher
 from frcnn_edu.roi_pool import roi_pool
 from frcnn_edu.viz.tables import Table

@@ -11,7 +11,7 @@ import torch
 
 from frcnn_edu.exercises import check
 from frcnn_edu.exercises.exercise import find
-from frcnn_edu.metrics import evaluate
+from frcnn_edu.training.metrics import evaluate
 
 # right answers
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from frcnn_edu.boxes import box_iou
-from frcnn_edu.data_report import shape_iou
+from frcnn_edu.datasets.data_report import shape_iou
 from frcnn_edu.exercises import check
 from frcnn_edu.exercises.exercise import equal, find
 

@@ -25,8 +25,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "frcnn_edu"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
-READING_ORDER = re.findall(r"`(\w+)`", frcnn_edu.__doc__)
-ON_REQUEST = {"datasets", "viz", "widgets", "exercises", "__main__"}  # may load what `import frcnn_edu` may not
+DRAWING = {"viz", "explorers", "exercises", "course", "__main__"}  # may load what the detector may not
 HEAVY = {"matplotlib", "ipywidgets", "anywidget", "IPython", "skimage"}
 
 NAMES_ON_CONDA_FORGE = {"torch": "pytorch", "playwright": "playwright-python"}
@@ -71,7 +70,7 @@ def modules() -> list[str]:
 
 
 def core_modules() -> list[str]:
-    return [f"frcnn_edu.{name}" for name in modules() if name.split(".")[0] not in ON_REQUEST]
+    return [f"frcnn_edu.{name}" for name in modules() if name.split(".")[0] not in DRAWING]
 
 
 # What is installed
@@ -161,31 +160,28 @@ def test_the_wheel_holds_every_file_of_the_package(tmp_path):
 # How the package hangs together
 
 
-def test_every_module_has_its_place_in_the_reading_order():
-    assert {name.split(".")[0] for name in modules()} <= set(READING_ORDER), "name it in frcnn_edu/__init__.py"
+def test_the_root_holds_the_detector_and_says_in_which_order_to_read_it():
+    root = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
+    named = re.findall(r"`(\w+)`", frcnn_edu.__doc__)
+    assert root <= set(named)
+    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert folders <= set(named)
 
 
-@pytest.mark.parametrize("name", modules())
-def test_a_module_imports_only_from_those_before_it(name):
-    place = READING_ORDER.index(name.split(".")[0])
-    for imported in imports_within_the_package(name):
-        assert READING_ORDER.index(imported) <= place, f"{name} imports {imported}, which comes after it"
+def test_no_two_modules_share_a_name_unless_they_share_a_lesson():
+    names = [name.split(".")[-1] for name in modules() if "lesson_" not in name]
+    assert [name for name in names if names.count(name) > 1] == []
 
 
-def imports_within_the_package(name: str) -> set[str]:
-    path = PACKAGE / name.replace(".", "/")
-    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    parents = ["frcnn_edu", *name.split(".")[: None if path.name == "__init__.py" else -1]]
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            base = parents[: len(parents) - node.level + 1] if node.level else []
-            source = ".".join([*base, *([node.module] if node.module else [])])
-            found |= {f"{source}.{alias.name}" for alias in node.names}
-    inside = {full.split(".")[1] for full in found if full.startswith("frcnn_edu.")}
-    return inside & set(READING_ORDER)
+def test_imports_keep_to_the_layers():
+    """The contract stands in pyproject.toml."""
+    linted = subprocess.run(["lint-imports", "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert linted.returncode == 0, linted.stdout
+
+
+def test_imports_are_absolute():
+    relative = re.compile(r"^\s*from \.", re.MULTILINE)
+    assert [path for path in PACKAGE.rglob("*.py") if relative.search(path.read_text(encoding="utf-8"))] == []
 
 
 def test_the_core_loads_no_drawing_and_no_widget_library():

@@ -9,7 +9,15 @@ import pytest
 import torch
 from PIL import EpsImagePlugin, Image
 
-from frcnn_edu.datasets.images import ImageError, ImageHeader, image_tensor, load_image, read_header, read_rgb, to_rgb
+from frcnn_edu.datasets.image_files import (
+    ImageError,
+    ImageHeader,
+    image_tensor,
+    load_image,
+    read_header,
+    read_rgb,
+    to_rgb,
+)
 
 RED_LEFT = np.zeros((20, 30, 3), np.uint8)  # no symmetry: every turn of it looks different
 RED_LEFT[:, :10] = (255, 0, 0)

@@ -9,9 +9,8 @@ from small_detector import small_detector
 from frcnn_edu.anchors import PAPER_ASPECT_RATIOS, PAPER_SIZES, base_anchors, grid_anchors
 from frcnn_edu.boxes import box_iou
 from frcnn_edu.datasets import photos
-from frcnn_edu.matching import BalancedSampler, Matcher
-from frcnn_edu.widgets.anchors import cells
-from frcnn_edu.widgets.labeling import (
+from frcnn_edu.explorers.lesson_01_anchors import cells
+from frcnn_edu.explorers.lesson_02_iou_labeling import (
     BACKGROUND,
     BY_IOU,
     BY_RULE,
@@ -22,6 +21,7 @@ from frcnn_edu.widgets.labeling import (
     LabelExplorer,
     SampleExplorer,
 )
+from frcnn_edu.matching import BalancedSampler, Matcher
 
 IMAGE = torch.full((3, 100, 140), 0.5)
 BOXES = torch.tensor([[10.0, 20.0, 60.0, 70.0], [30.0, 10.0, 130.0, 40.0], [100.0, 80.0, 106.0, 86.0]])

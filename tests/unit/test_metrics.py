@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frcnn_edu.metrics import Curve, evaluate, recall_at
+from frcnn_edu.training.metrics import Curve, evaluate, recall_at
 
 BOX = [10.0, 10.0, 30.0, 30.0]
 ELSEWHERE = [60.0, 60.0, 80.0, 80.0]

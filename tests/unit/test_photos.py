@@ -20,7 +20,7 @@ from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
 import frcnn_edu
 from frcnn_edu.boxes import check_boxes
 from frcnn_edu.datasets import DATA_VARIABLE, data_path, photos
-from frcnn_edu.datasets.images import ImageError
+from frcnn_edu.datasets.image_files import ImageError
 
 SITE_PACKAGES = Path(importlib.util.find_spec("skimage").origin).parents[1]
 COCO_NAMES = FasterRCNN_ResNet50_FPN_Weights.COCO_V1.meta["categories"]

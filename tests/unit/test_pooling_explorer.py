@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from small_detector import small_detector
 from torchvision import ops
 
-from frcnn_edu.widgets.box_canvas import BoxCanvas
-from frcnn_edu.widgets.pooling import GradientExplorer, HeadsExplorer, PoolingExplorer
+from frcnn_edu.explorers.base import BoxCanvas
+from frcnn_edu.explorers.lesson_06_roi_pooling import GradientExplorer, HeadsExplorer, PoolingExplorer
 
 IMAGE = torch.full((3, 96, 120), 0.5)
 REGION = (20.0, 17.0, 75.0, 66.0)

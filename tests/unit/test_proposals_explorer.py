@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 
 from frcnn_edu.boxes import box_iou
 from frcnn_edu.datasets.shapes import Shapes
-from frcnn_edu.faster_rcnn import fasterrcnn_resnet50_fpn, fasterrcnn_tiny
-from frcnn_edu.metrics import recall_at
-from frcnn_edu.widgets.proposals import (
+from frcnn_edu.explorers.lesson_05_proposals import (
     FUNNEL,
     REACHED,
     STEPS,
@@ -20,6 +18,8 @@ from frcnn_edu.widgets.proposals import (
     StepsExplorer,
     proposal_steps,
 )
+from frcnn_edu.faster_rcnn import fasterrcnn_resnet50_fpn, fasterrcnn_tiny
+from frcnn_edu.training.metrics import recall_at
 
 SIZE = 96
 SETTINGS = {"min_size": SIZE, "max_size": SIZE, "rpn_min_size": 20.0, "rpn_drop_small_first": True}

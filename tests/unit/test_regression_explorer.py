@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from small_detector import draw_images, draw_targets, small_detector
 
 from frcnn_edu.boxes import box_iou, decode_boxes, encode_boxes
-from frcnn_edu.widgets.regression import DeltaExplorer, PullExplorer, Pulls, pulls, raw_offsets
+from frcnn_edu.explorers.lesson_04_box_regression import DeltaExplorer, PullExplorer, Pulls, pulls, raw_offsets
 
 IMAGE = torch.full((3, 100, 140), 0.5)
 ANCHOR = torch.tensor([20.0, 20.0, 60.0, 100.0])

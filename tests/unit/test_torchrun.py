@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from frcnn_edu.checkpoints import load_model
+from frcnn_edu.training.checkpoints import load_model
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 SMALL = ("min_size=96", "max_size=96", "rpn_pre_nms_top_n_train=50", "rpn_post_nms_top_n_train=20")

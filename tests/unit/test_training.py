@@ -19,12 +19,21 @@ import torch.multiprocessing as multiprocessing
 import torchvision
 
 from frcnn_edu.__main__ import SHAPES_LENGTH, main
-from frcnn_edu.checkpoints import BUILDERS, Checkpoint, CheckpointError, History, Keeper, ModelCard, Recipe, load_model
 from frcnn_edu.datasets.augment import augmentation
 from frcnn_edu.datasets.download import DownloadError
 from frcnn_edu.datasets.shapes import PLAIN, Shapes
 from frcnn_edu.pretrained import weights_of
-from frcnn_edu.training import detect, evaluate, train
+from frcnn_edu.training.checkpoints import (
+    BUILDERS,
+    Checkpoint,
+    CheckpointError,
+    History,
+    Keeper,
+    ModelCard,
+    Recipe,
+    load_model,
+)
+from frcnn_edu.training.loop import detect, evaluate, train
 
 SMALL = {"min_size": 96, "max_size": 96, "rpn_pre_nms_top_n_train": 50, "rpn_post_nms_top_n_train": 20}
 KEEP_ALL = {"rpn_batch_size_per_image": 10**6, "rpn_positive_fraction": 1.0, "box_batch_size_per_image": 10**6}
@@ -297,7 +306,7 @@ def test_a_full_disk_leaves_no_half_checkpoint(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("frcnn_edu.checkpoints.save_file", full)
+    monkeypatch.setattr("frcnn_edu.training.checkpoints.save_file", full)
     with pytest.raises(OSError, match="No space left"):
         run(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["model.json"]

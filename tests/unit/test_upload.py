@@ -9,11 +9,12 @@ import torch
 from PIL import Image
 from small_detector import NUM_CLASSES, small_detector
 
-from frcnn_edu.checkpoints import ModelCard, Recipe
+from frcnn_edu.course.photograph_page import open_page
 from frcnn_edu.datasets.shapes import PLAIN, Shapes
-from frcnn_edu.training import train
-from frcnn_edu.widgets import upload
-from frcnn_edu.widgets.upload import FileDrop, UploadPage, answer, open_page
+from frcnn_edu.explorers import lesson_08_real_images
+from frcnn_edu.explorers.lesson_08_real_images import FileDrop, UploadPage, answer
+from frcnn_edu.training.checkpoints import ModelCard, Recipe
+from frcnn_edu.training.loop import train
 
 NAMES = ("__background__", "cat", "dog", "bird")
 SVG = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9"/></svg>'
@@ -132,7 +133,7 @@ def test_a_decoder_that_fails_in_its_own_way_is_a_sentence_too(model, monkeypatc
     def fail(file):
         raise RuntimeError("decoder gave up")
 
-    monkeypatch.setattr(upload, "read_rgb", fail)
+    monkeypatch.setattr(lesson_08_real_images, "read_rgb", fail)
     assert "decoder gave up" in answer("odd.png", b"odd", model, NAMES).sentence
 
 

@@ -22,7 +22,7 @@ from matplotlib.text import Text
 from frcnn_edu import viz
 from frcnn_edu.datasets import photos
 from frcnn_edu.viz.architecture import MAP_SIZE, STAGES, STATIONS
-from frcnn_edu.viz.boxes import MOST_SEAMS
+from frcnn_edu.viz.box_plots import MOST_SEAMS
 from frcnn_edu.viz.labels import BoxLabel, overlap
 from frcnn_edu.viz.palette import STATES
 

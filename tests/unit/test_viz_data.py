@@ -10,10 +10,10 @@ import torch
 from matplotlib.collections import PathCollection, PolyCollection
 
 from frcnn_edu import viz
-from frcnn_edu.data_report import examine_targets
-from frcnn_edu.errors import KINDS, MISSED, find_errors
-from frcnn_edu.viz.errors import LOOKS
+from frcnn_edu.datasets.data_report import examine_targets
+from frcnn_edu.training.mistakes import KINDS, MISSED, find_errors
 from frcnn_edu.viz.labels import BoxLabel
+from frcnn_edu.viz.mistake_plots import LOOKS
 
 NAMES = ("__background__", "cat", "dog")
 IMAGE = torch.rand(3, 60, 80, generator=torch.Generator().manual_seed(0))

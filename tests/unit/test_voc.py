@@ -10,7 +10,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from frcnn_edu.datasets.folder import open_folder
-from frcnn_edu.datasets.images import ImageError
+from frcnn_edu.datasets.image_files import ImageError
 from frcnn_edu.datasets.voc import Voc, find_voc, parse_xml
 
 BCCD = os.environ.get("FRCNN_EDU_BCCD")
