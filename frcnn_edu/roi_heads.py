@@ -8,7 +8,7 @@ answer above the score threshold is moved by its class's deltas, clipped, and th
 Where it differs from torchvision: only the answers above the threshold are decoded, not all K for every proposal.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,7 +25,7 @@ from frcnn_edu.boxes import (
 )
 from frcnn_edu.config import Config
 from frcnn_edu.images import ImageBatch
-from frcnn_edu.losses import FastRCNNLoss, fast_rcnn_loss
+from frcnn_edu.losses import FastRCNNLoss, count_of_this_process, fast_rcnn_loss
 from frcnn_edu.matching import BalancedSampler, Matcher, Matches
 
 SMALLEST_DETECTION = 1e-2
@@ -117,10 +117,17 @@ class RoIPass:
 class RoIHeads(nn.Module):
     """Pooling, head, predictor and rules in one: proposals in, detections out, or the loss."""
 
-    def __init__(self, box_roi_pool: nn.Module, box_head: nn.Module, box_predictor: nn.Module, config: Config) -> None:
+    def __init__(
+        self,
+        box_roi_pool: nn.Module,
+        box_head: nn.Module,
+        box_predictor: nn.Module,
+        config: Config,
+        loss_function: Callable[..., FastRCNNLoss] = fast_rcnn_loss,
+    ) -> None:
         super().__init__()
         self.box_roi_pool, self.box_head, self.box_predictor = box_roi_pool, box_head, box_predictor
-        self.config = config
+        self.config, self.loss_function, self.mean_count = config, loss_function, count_of_this_process
         self.matcher = Matcher(config.box_fg_iou_thresh, config.box_bg_iou_thresh, allow_low_quality_matches=False)
         self.sampler = BalancedSampler(config.box_batch_size_per_image, config.box_positive_fraction)
 
@@ -147,7 +154,10 @@ class RoIHeads(nn.Module):
         pooled, logits, deltas = self.answer(batch, features, rois)
         labels = torch.cat([sample.labels for sample in samples])
         target_deltas = torch.cat([sample.deltas for sample in samples])
-        loss = fast_rcnn_loss(logits, deltas, labels, target_deltas, self.config.box_smooth_l1_beta)
+        count = self.mean_count(len(labels), labels.device)
+        loss = self.loss_function(
+            logits, deltas, labels, target_deltas, beta=self.config.box_smooth_l1_beta, count=count
+        )
         return RoIPass(rois, pooled, logits, deltas, samples=samples, loss=loss)
 
     def answer(

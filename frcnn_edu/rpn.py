@@ -9,7 +9,7 @@ their difference. Where it differs from torchvision: only the top-k anchors are 
 steps is torchvision's (top-k, clip, drop small, NMS); the paper's (drop small, then top-k) is an option.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +19,7 @@ from frcnn_edu.anchors import AnchorGenerator
 from frcnn_edu.boxes import batched_nms, box_iou, clip_boxes, decode_boxes, encode_boxes, nms_suppressors
 from frcnn_edu.config import Config
 from frcnn_edu.images import ImageBatch
-from frcnn_edu.losses import RPNLoss, rpn_loss
+from frcnn_edu.losses import RPNLoss, count_of_this_process, rpn_loss
 from frcnn_edu.matching import IGNORED, BalancedSampler, Matcher, Matches
 
 INIT_SPREAD = 0.01
@@ -108,9 +108,16 @@ class RPNPass:
 class RegionProposalNetwork(nn.Module):
     """Head, anchors and rules in one: feature maps in, proposals out, and with ground truth the loss."""
 
-    def __init__(self, anchor_generator: AnchorGenerator, head: nn.Module, config: Config) -> None:
+    def __init__(
+        self,
+        anchor_generator: AnchorGenerator,
+        head: nn.Module,
+        config: Config,
+        loss_function: Callable[..., RPNLoss] = rpn_loss,
+    ) -> None:
         super().__init__()
         self.anchor_generator, self.head, self.config = anchor_generator, head, config
+        self.loss_function, self.mean_count = loss_function, count_of_this_process
         self.matcher = Matcher(config.rpn_fg_iou_thresh, config.rpn_bg_iou_thresh)
         self.sampler = BalancedSampler(config.rpn_batch_size_per_image, config.rpn_positive_fraction)
 
@@ -179,11 +186,13 @@ class RegionProposalNetwork(nn.Module):
     ) -> RPNLoss:
         """Equation 1 over the sampled anchors of all images, from logits (B, A) and deltas (B, A, 4)."""
         locations = len(targets) * sum(rows * columns for _, rows, columns in level_sizes)
-        return rpn_loss(
+        sampled = self.mean_count(sum(len(target.sampled) for target in targets), logits.device)
+        return self.loss_function(
             torch.cat([logits[i, target.sampled] for i, target in enumerate(targets)]),
             torch.cat([deltas[i, target.sampled] for i, target in enumerate(targets)]),
             torch.cat([target.labels for target in targets]),
             torch.cat([target.deltas for target in targets]),
+            n_cls=sampled,
             n_reg=locations if self.config.rpn_n_reg == "locations" else None,
             balance=self.config.rpn_loss_balance,
         )
