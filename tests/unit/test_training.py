@@ -22,9 +22,9 @@ from frcnn_edu.__main__ import SHAPES_LENGTH, main
 from frcnn_edu.datasets.augment import augmentation
 from frcnn_edu.datasets.download import DownloadError
 from frcnn_edu.datasets.shapes import PLAIN, Shapes
+from frcnn_edu.faster_rcnn import BUILDERS
 from frcnn_edu.pretrained import weights_of
 from frcnn_edu.training.checkpoints import (
-    BUILDERS,
     Checkpoint,
     CheckpointError,
     History,
