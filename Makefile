@@ -6,6 +6,7 @@ PY := $(VENV)/bin/python
 PIP := -m pip --disable-pip-version-check
 FIRST_LESSON := notebooks/00_overview.ipynb
 LAB_SETTINGS := $(VENV)/share/jupyter/lab/settings
+PYTEST := $(PY) -m pytest --nbval-lax --nbval-current-env
 NO_NEWS := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}
 
 # The first Python on the PATH that is new enough; `make lab PYTHON=/path/to/python3.12` takes another.
@@ -17,7 +18,7 @@ NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PORT_OPTIONS = $(if $(PORT),--ServerApp.port=$(PORT) --ServerApp.port_retries=0)
 BROWSER_OPTION = $(if $(filter no,$(BROWSER)),--no-browser)
 
-.PHONY: help lab test page bench notebooks data release grade constraints clean
+.PHONY: help lab lint test page bench notebooks data release grade constraints clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -29,10 +30,16 @@ lab: $(VENV)/.lessons  ## open lesson 00 in JupyterLab; PORT=8899 picks the port
 		--ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/$(FIRST_LESSON) \
 		$(PORT_OPTIONS) $(BROWSER_OPTION)
 
-test: $(VENV)/.test  ## lint, then unit, property, notebook and browser tests; ARGS="-k boxes" picks some
+lint: $(VENV)/.test  ## style, layers and types
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m pytest --nbval-lax --nbval-current-env $(ARGS) tests $(wildcard notebooks/*.ipynb)
+	$(VENV)/bin/lint-imports
+	$(PY) -m mypy
+
+# What measures time runs last and alone; pytest exits with 5 where ARGS picks no such test.
+test: lint  ## lint, then unit, property, notebook and browser tests; ARGS="-k boxes" picks some
+	$(PYTEST) -n 2 --dist loadfile -m "not timing" $(ARGS) tests $(wildcard notebooks/*.ipynb)
+	$(PYTEST) -m timing $(ARGS) tests || test $$? -eq 5
 
 page: $(VENV)/.page  ## open a page to drop photographs on; WEIGHTS=runs/bccd answers with a detector of your own
 	@echo "Starting the page for this computer only; Ctrl-C stops it."
