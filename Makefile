@@ -17,7 +17,7 @@ NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PORT_OPTIONS = $(if $(PORT),--ServerApp.port=$(PORT) --ServerApp.port_retries=0)
 BROWSER_OPTION = $(if $(filter no,$(BROWSER)),--no-browser)
 
-.PHONY: help lab test page bench notebooks data release grade constraints clean
+.PHONY: help lab lint test page bench notebooks data release grade constraints clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -29,9 +29,13 @@ lab: $(VENV)/.lessons  ## open lesson 00 in JupyterLab; PORT=8899 picks the port
 		--ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/$(FIRST_LESSON) \
 		$(PORT_OPTIONS) $(BROWSER_OPTION)
 
-test: $(VENV)/.test  ## lint, then unit, property, notebook and browser tests; ARGS="-k boxes" picks some
+lint: $(VENV)/.test  ## check style, imports and types of Python and of the explorers' scripts
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(VENV)/bin/lint-imports
+	$(PY) tests/js/node_tools.py
+
+test: lint  ## lint, then unit, property, script, notebook and browser tests; ARGS="-k boxes" picks some
 	$(PY) -m pytest --nbval-lax --nbval-current-env $(ARGS) tests $(wildcard notebooks/*.ipynb)
 
 page: $(VENV)/.page  ## open a page to drop photographs on; WEIGHTS=runs/bccd answers with a detector of your own
@@ -68,7 +72,7 @@ constraints:  ## resolve every extra anew and write constraints.txt; run it with
 	@mv build/constraints.txt constraints.txt && rm -r build/resolver build/resolved.json
 
 clean:  ## remove .venv and everything that tools have left
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) node_modules build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 
 # A stamp is written when its step has succeeded, so an install that was cut short is taken up again by the next call.
 # The first holds the path of the checkout: in a copy, or after a move, the environment is laid anew.

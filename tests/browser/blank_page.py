@@ -1,6 +1,6 @@
 """An explorer on a blank page, without JupyterLab: the script is the widget's own, the model that it talks to is ours.
 
-What the hand does reaches the widget in Python when `settle` is called, and what Python changes reaches the page then, so
+What the hand does reaches the widget in Python when `settle` is called, and what Python changes reaches the page then:
 a test sees both sides in order, and sees every message.
 """
 
@@ -17,7 +17,7 @@ NEXT_FRAMES = """n => new Promise(done => {
 
 
 class BlankPage:
-    """A widget, drawn in a page of `context`; `scripts_errors` is whatever went wrong there."""
+    """A widget, drawn in a page of `context`; `problems` is whatever went wrong there."""
 
     def __init__(self, context: object, widget: object, dark: bool = False) -> None:
         self.widget, self.page = widget, context.new_page()

@@ -1,4 +1,4 @@
-"""Every explorer of the course once, over one scene of shapes and the shipped detector: for tests of what holds for all."""
+"""Every explorer of the course once, over scenes of shapes and the shipped detector: for what holds of all."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
