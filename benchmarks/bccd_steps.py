@@ -24,7 +24,7 @@ from torch.utils.data import Dataset
 
 from frcnn_edu.anchors import PAPER_ASPECT_RATIOS, AnchorGenerator
 from frcnn_edu.backbones import Pyramid
-from frcnn_edu.course.blood_cells import VARIANTS, Run, load_measured, mean_and_spread
+from frcnn_edu.course.blood_cells import VARIANTS, Run, load_ablation, mean_and_spread
 from frcnn_edu.datasets.augment import augmentation
 from frcnn_edu.datasets.folder import open_folder
 from frcnn_edu.faster_rcnn import ROI_SIZE, FasterRCNN, fasterrcnn_mobilenet_v2
@@ -174,7 +174,7 @@ def write(path: Path, content: dict) -> None:
 
 def table(path: Path) -> str:
     """Mean and spread of every variant."""
-    measured = load_measured(path)
+    measured = load_ablation(path)
     lines = ["| | runs | mAP@0.5 | mAP@0.75 | CPU seconds |", "|---|---:|---:|---:|---:|"]
     for name, what in VARIANTS.items():
         if runs := measured.of(name):
