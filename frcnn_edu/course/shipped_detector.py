@@ -99,7 +99,7 @@ def main() -> None:
     """Train the course's detector from scratch."""
     parser = argparse.ArgumentParser(prog="python -m frcnn_edu.course.shipped_detector", description=main.__doc__)
     parser.add_argument("--out", type=Path, help="folder to write to (default: the course's data folder)")
-    parser.add_argument("--steps", type=int, default=RECIPE.steps, help="of training (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=RECIPE.steps, help="training steps (default: %(default)s)")
     options = parser.parse_args()
     make(options.out or data_path(".") / FOLDER, replace(RECIPE, steps=options.steps))
 
