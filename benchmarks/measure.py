@@ -104,11 +104,12 @@ def peak(row: Row, side: str, device: torch.device) -> Peak:
     before = _reset_peak_memory(device)
     for _ in range(2):
         call()
-    after = _peak_memory(device)
+    after = peak_memory(device)
     return Peak(after, after - before)
 
 
-def _peak_memory(device: torch.device) -> float:
+def peak_memory(device: torch.device) -> float:
+    """Peak memory of the process or the GPU so far, in megabytes."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / MEGABYTE
     if LINUX_STATUS.exists():
@@ -124,4 +125,4 @@ def _reset_peak_memory(device: torch.device) -> float:
         torch.cuda.reset_peak_memory_stats(device)
     elif LINUX_FORGET.exists():
         LINUX_FORGET.write_text("5")
-    return _peak_memory(device)
+    return peak_memory(device)

@@ -5,7 +5,6 @@ own. Every few steps both are evaluated on unseen scenes, which does not count a
 """
 
 import argparse
-import resource
 import time
 from functools import partial
 from statistics import median
@@ -13,7 +12,7 @@ from statistics import median
 import torch
 from torch import nn
 
-from benchmarks.measure import SIDES
+from benchmarks.measure import SIDES, peak_memory
 from benchmarks.models import torchvisions
 from frcnn_edu import backbones
 from frcnn_edu.__main__ import open_data
@@ -45,7 +44,8 @@ def main() -> None:
             figures = [f"{sum(taken):.1f}" for taken in seconds.values()]
             figures += [f"{1000 * median(taken):.0f}" for taken in seconds.values()]
             figures += [f"{one.map:.3f}" for one in found]
-            print(f"| {step + 1} | " + " | ".join(figures) + f" | {peak_megabytes():.0f} |", flush=True)
+            figures += [f"{peak_memory(torch.device('cpu')):.0f}"]
+            print(f"| {step + 1} | " + " | ".join(figures) + " |", flush=True)
 
 
 def pair(num_classes: int, seed: int) -> dict[str, nn.Module]:
@@ -55,11 +55,6 @@ def pair(num_classes: int, seed: int) -> dict[str, nn.Module]:
     theirs = torchvisions(partial(fasterrcnn_tiny, num_classes), backbones.tiny)
     theirs.load_state_dict(ours.state_dict())
     return dict(zip(SIDES, (ours, theirs), strict=True))
-
-
-def peak_megabytes() -> float:
-    """Peak memory of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def parse() -> argparse.Namespace:
