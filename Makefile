@@ -63,7 +63,7 @@ release: $(VENV)/.teach  ## for teachers: make the student versions of the assig
 	$(PY) notebooks/assignments/course.py release $(ASSIGNMENT)
 
 grade: $(VENV)/.teach  ## for teachers: grade what was handed in, write feedback and grades.csv
-	$(PY) notebooks/assignments/course.py grade $(ASSIGNMENT)
+	$(PY) notebooks/assignments/course.py grade $(if $(filter yes,$(UNFENCED)),--unfenced) $(ASSIGNMENT)
 
 constraints:  ## resolve every extra anew and write constraints.txt; run it with the oldest Python that is to work
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer found; name one: make $@ PYTHON=/path/to/python3.11"; exit 1; }
