@@ -362,7 +362,7 @@ def test_an_umlaut_spelt_in_two_characters_is_found(folder):
     assert len(folder.read()) == 2
 
 
-# --- which image a file name means -------------------------------------------------------------------------------------
+# --- which image a file name means ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("place", ["images/a.png", "a.png", "train/a.png", "images/sub/a.png"])
@@ -423,7 +423,7 @@ def test_an_image_that_is_listed_twice_is_read_once(folder):
     assert left_out_names(folder.read()) == [("good.png", "it is listed twice")]
 
 
-# --- files that are not COCO's -----------------------------------------------------------------------------------------
+# --- files that are not COCO's ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

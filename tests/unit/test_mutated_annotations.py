@@ -1,6 +1,6 @@
-"""Mutated annotations: cut, swapped and retyped, each is read, counted or refused in one sentence, and none silently.
+"""Mutated annotations: cut, swapped or retyped, each is read, counted or refused in one sentence, none silently.
 
-`python tests/unit/test_mutated_annotations.py 2000` runs more of them than the tests do, and counts what became of them.
+`python tests/unit/test_mutated_annotations.py 2000` runs more of them, and counts what became of them.
 """
 
 import copy
@@ -31,9 +31,9 @@ MUTATED = {
 """The layouts, and the suffixes of the files that are mutated."""
 
 VALUES = (
-    None, True, False, 0, 1, -1, 2, 1.0, 0.5, -3.7, 1e308, float("nan"), float("inf"), 10**30, "", " ", "0", "1", "1.0", "true",
-    "no", "Unspecified", "maybe", "wide", "1e999", "1_0", "12,5", "../../etc/passwd", "a\0b", "細胞", "$", [], [1], [[1, 2]], {},
-    {"x": 1}, "x" * 5000,
+    None, True, False, 0, 1, -1, 2, 1.0, 0.5, -3.7, 1e308, float("nan"), float("inf"), 10**30, "", " ", "0", "1", "1.0",
+    "true", "no", "Unspecified", "maybe", "wide", "1e999", "1_0", "12,5", "../../etc/passwd", "a\0b", "細胞", "$", [],
+    [1], [[1, 2]], {}, {"x": 1}, "x" * 5000,
 )  # fmt: skip
 """What a value is retyped to."""
 
