@@ -6,6 +6,7 @@ PY := $(VENV)/bin/python
 PIP := -m pip --disable-pip-version-check
 FIRST_LESSON := notebooks/00_overview.ipynb
 LAB_SETTINGS := $(VENV)/share/jupyter/lab/settings
+PYTEST := $(PY) -m pytest --nbval-lax --nbval-current-env
 NO_NEWS := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}
 
 # The first Python on the PATH that is new enough; `make lab PYTHON=/path/to/python3.12` takes another.
@@ -17,7 +18,7 @@ NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PORT_OPTIONS = $(if $(PORT),--ServerApp.port=$(PORT) --ServerApp.port_retries=0)
 BROWSER_OPTION = $(if $(filter no,$(BROWSER)),--no-browser)
 
-.PHONY: help lab test page bench notebooks data release grade constraints clean
+.PHONY: help lab lint test page bench notebooks data release grade constraints clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -29,10 +30,17 @@ lab: $(VENV)/.lessons  ## open lesson 00 in JupyterLab; PORT=8899 picks the port
 		--ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/$(FIRST_LESSON) \
 		$(PORT_OPTIONS) $(BROWSER_OPTION)
 
-test: $(VENV)/.test  ## lint, then unit, property, notebook and browser tests; ARGS="-k boxes" picks some
+lint: $(VENV)/.test  ## check style, layers and types of Python and of the explorers' scripts
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m pytest --nbval-lax --nbval-current-env $(ARGS) tests $(wildcard notebooks/*.ipynb)
+	$(VENV)/bin/lint-imports
+	$(PY) -m mypy
+	$(PY) tests/js/node_tools.py
+
+# What measures time runs last and alone; pytest exits with 5 where ARGS picks no such test.
+test: lint  ## lint, then unit, property, script, notebook and browser tests; ARGS="-k boxes" picks some
+	$(PYTEST) -n 2 --dist loadfile -m "not timing" $(ARGS) tests $(wildcard notebooks/*.ipynb)
+	$(PYTEST) -m timing $(ARGS) tests || test $$? -eq 5
 
 page: $(VENV)/.page  ## open a page to drop photographs on; WEIGHTS=runs/bccd answers with a detector of your own
 	@echo "Starting the page for this computer only; Ctrl-C stops it."
@@ -68,7 +76,7 @@ constraints:  ## resolve every extra anew and write constraints.txt; run it with
 	@mv build/constraints.txt constraints.txt && rm -r build/resolver build/resolved.json
 
 clean:  ## remove .venv and everything that tools have left
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) node_modules build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 
 # A stamp is written when its step has succeeded, so an install that was cut short is taken up again by the next call.
 # The first holds the path of the checkout: in a copy, or after a move, the environment is laid anew.

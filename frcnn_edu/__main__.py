@@ -16,7 +16,8 @@ import torch.distributed as dist
 from torch.utils.data import Dataset
 
 from frcnn_edu.datasets.download import DownloadError, download
-from frcnn_edu.training.checkpoints import BUILDERS, FREEZING, ModelCard, Recipe, load_model
+from frcnn_edu.faster_rcnn import BUILDERS
+from frcnn_edu.training.checkpoints import FREEZING, ModelCard, Recipe, load_model
 from frcnn_edu.training.distributed import rank
 from frcnn_edu.training.loop import evaluate, train
 

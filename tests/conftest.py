@@ -1,5 +1,5 @@
-"""What holds for every test: no example of hypothesis has a deadline, and with FRCNN_EDU_NO_SKIPS=1 no test is skipped
-without failing.
+"""What holds for every test: torch has one thread in each process, so that tests can run side by side; no example of
+hypothesis has a deadline; and with FRCNN_EDU_NO_SKIPS=1 no test is skipped without failing.
 
 A skip is fair on a newcomer's machine, which may have no browser and no GPU. Where all tests are to run, it is a hole
 that nobody sees. Tests marked `gpu` may be skipped even then.
@@ -9,6 +9,8 @@ import os
 
 import pytest
 from hypothesis import settings
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, and for every process that a test starts
 
 NO_SKIPS = os.environ.get("FRCNN_EDU_NO_SKIPS") == "1"
 

@@ -25,10 +25,12 @@ TESTS = {
     "losses": ("tests/unit/test_losses.py",),
     "roi_pool": ("tests/unit/test_roi_pool.py",),
     "anchors": ("tests/unit/test_anchors.py",),
+    "rpn": ("tests/unit/test_rpn.py", "tests/unit/test_trace.py", "tests/unit/test_faster_rcnn.py"),
+    "roi_heads": ("tests/unit/test_roi_heads.py", "tests/unit/test_trace.py", "tests/unit/test_faster_rcnn.py"),
 }
 """The tests that answer for each module."""
 
-SECONDS = 120
+SECONDS = 300
 """A mutant that runs for longer has been noticed too."""
 
 SWAPPED_OPERATORS = {

@@ -170,19 +170,21 @@ class BackgroundLast(RoIHeads):
 class NotScaledBack(FasterRCNN):
     """Detections stay in pixels of the resized image."""
 
-    def _steps(self, *arguments: object, **options: object) -> Trace:
-        trace = super()._steps(*arguments, **options)
+    def trace(self, *arguments: object, **options: object) -> Trace:
+        """As in `FasterRCNN`."""
+        trace = super().trace(*arguments, **options)
         if trace.detections is None:
             return trace
-        answers = zip(trace.detections, trace.roi.candidates, strict=True)
-        return replace(trace, detections=[replace(one, boxes=all_.clipped[all_.kept]) for one, all_ in answers])
+        pairs = zip(trace.detections, trace.roi.candidates, strict=True)
+        return replace(trace, detections=[replace(one, boxes=both.clipped[both.kept]) for one, both in pairs])
 
 
 class SwappedChannels(FasterRCNN):
     """Images come as blue, green, red, as OpenCV reads them."""
 
-    def _steps(self, images: Sequence[Tensor], *arguments: object, **options: object) -> Trace:
-        return super()._steps([image.flip(0) for image in images], *arguments, **options)
+    def trace(self, images: Sequence[Tensor], *arguments: object, **options: object) -> Trace:
+        """As in `FasterRCNN`."""
+        return super().trace([image.flip(0) for image in images], *arguments, **options)
 
 
 def rebuilt(

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from frcnn_edu.config import Config
 from frcnn_edu.faster_rcnn import Trace
-from frcnn_edu.images import resize_boxes
 from frcnn_edu.matching import Matches
 from frcnn_edu.rpn import AnchorTargets, Proposals, RPNPass
 
@@ -50,9 +49,7 @@ def view_level(trace: Trace, config: Config, level: int, boxes: Tensor | None = 
         raise ValueError(f"the levels are 0 to {len(names) - 1}, finest first, got {level}")
     feature_map = trace.features[names[level]]
     batch = replace(trace.batch, tensors=trace.batch.tensors[:1])
-    boxes = (
-        feature_map.new_zeros(0, 4) if boxes is None else resize_boxes(boxes, batch.original_sizes[0], batch.sizes[0])
-    )
+    boxes = feature_map.new_zeros(0, 4) if boxes is None else batch.to_resized(boxes, 0)
     rpn = _one_level(trace.rpn, level)
     alone = Trace(batch, OrderedDict({names[level]: feature_map}), rpn, None, None, None)
     return LevelView(_picture(batch.tensors[0], config), boxes, alone, batch.tensors.shape[-1] // feature_map.shape[-1])
@@ -87,7 +84,7 @@ def _proposals(found: Proposals, level: int, start: int) -> Proposals:
         "anchor_index": found.anchor_index[here] - start,
         "level": torch.zeros_like(found.level[here]),
         "kept": kept,
-        **{name: getattr(found, name)[here] for name in ("scores", "decoded", "clipped", "large_enough")},
+        **{name: getattr(found, name)[here] for name in ("scores", "decoded", "clipped", "valid")},
     }
     if found.suppressed_by is not None:
         by = found.suppressed_by[here]  # (k,)

@@ -13,6 +13,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from inspect import signature
 from pathlib import Path
 
 import torch
@@ -21,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from frcnn_edu import faster_rcnn
+from frcnn_edu.faster_rcnn import BUILDERS, FasterRCNN
 from frcnn_edu.training.distributed import of_first, rank
 
 CHECKPOINTS_KEPT = 2
@@ -30,16 +31,8 @@ STATE_FILE = "state.json"
 WEIGHTS_FILE = "weights.safetensors"
 OPTIMIZER_FILE = "optimizer.safetensors"
 
-BUILDERS = {
-    "tiny": faster_rcnn.fasterrcnn_tiny,
-    "mobilenet_v2": faster_rcnn.fasterrcnn_mobilenet_v2,
-    "vgg16": faster_rcnn.fasterrcnn_vgg16,
-    "resnet50_fpn": faster_rcnn.fasterrcnn_resnet50_fpn,
-}
-"""The models that the command line knows by name."""
-
-FREEZING = ("mobilenet_v2", "resnet50_fpn")
-"""Those of which only a part learns where the backbone is pretrained. Their cards say so, for whoever loads them."""
+FREEZING = tuple(name for name, build in BUILDERS.items() if "frozen_backbone" in signature(build).parameters)
+"""Models that freeze part of a pretrained backbone. Their cards record it, so that loading builds the same model."""
 
 Start = tuple[int, dict[str, list[float]], dict[int, dict[str, Tensor]]]
 """Where a run starts: steps done, their losses, what the optimizer kept of each parameter."""
@@ -110,14 +103,14 @@ class ModelCard:
     """The background's first."""
     options: dict[str, object] = field(default_factory=dict)
 
-    def build(self, **more: object) -> faster_rcnn.FasterRCNN:
+    def build(self, **more: object) -> FasterRCNN:
         """The model, untrained (or with `weights_backbone`). Raises ValueError for a name that no builder has."""
         if self.model not in BUILDERS:
             raise ValueError(f"model must be one of {', '.join(BUILDERS)}, got {self.model!r}")
         return BUILDERS[self.model](num_classes=len(self.class_names), **self.options, **more)
 
 
-def load_model(folder: str | Path, device: str | torch.device = "cpu") -> tuple[faster_rcnn.FasterRCNN, ModelCard]:
+def load_model(folder: str | Path, device: str | torch.device = "cpu") -> tuple[FasterRCNN, ModelCard]:
     """The model of a run's folder or of one of its checkpoints, in evaluation mode, and its card.
 
     Of a run the newest whole checkpoint is taken. Raises CheckpointError where there is none, or what lies there is

@@ -19,14 +19,13 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from frcnn_edu.faster_rcnn import FasterRCNN
 from frcnn_edu.training import metrics
 from frcnn_edu.training.checkpoints import History, Keeper, ModelCard, Recipe
-from frcnn_edu.training.distributed import rank, world_size
+from frcnn_edu.training.distributed import rank, replicate, world_size
 
 
 def train(
@@ -59,7 +58,7 @@ def train(
         [p for p in model.parameters() if p.requires_grad], recipe.learning_rate, weight_decay=recipe.weight_decay
     )
     done, history = keeper.start(model, optimizer, resume) if keeper else (0, History())
-    replica = _replica(model)
+    replica = replicate(model)
     batches = batches_of(dataset, recipe, done, augment, workers)
     bar = tqdm(total=recipe.steps, initial=done, desc="training", disable=not progress or rank() > 0)
     whole = True  # and no step is half done
@@ -246,10 +245,3 @@ def _mixed_precision(device: torch.device) -> torch.autocast | nullcontext:
         able = torch.cpu.get_capabilities()
         native = device.type == "cpu" and (able.get("avx512_bf16", False) or able.get("amx_bf16", False))
     return torch.autocast(device.type, torch.bfloat16) if native else nullcontext()
-
-
-def _replica(model: nn.Module) -> nn.Module:
-    if world_size() == 1:
-        return model
-    device = next(model.parameters()).device
-    return DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)

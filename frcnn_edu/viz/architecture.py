@@ -21,8 +21,23 @@ from matplotlib.path import Path
 from matplotlib.text import Text
 
 from frcnn_edu.viz.box_plots import SEAM, line_style
-from frcnn_edu.viz.heat_maps import COLORS
-from frcnn_edu.viz.palette import GREEN, ORANGE, SKY_BLUE, STATES, VERMILION, YELLOW, state_index
+from frcnn_edu.viz.palette import (
+    COLOR_MAP,
+    GREEN,
+    GROUND,
+    INK,
+    LEAF,
+    LIT_GROUND,
+    NIGHT,
+    ORANGE,
+    QUIET_INK,
+    SKY,
+    SKY_BLUE,
+    STATES,
+    VERMILION,
+    YELLOW,
+    state_index,
+)
 
 IMAGE = "image"
 BACKBONE = "backbone"
@@ -45,16 +60,9 @@ PADDING = 1.2  # between a frame and its sketch
 BADGE_RADIUS = 1.7  # of the lesson's number
 TIMES = "\N{MULTIPLICATION SIGN}"
 
-INK = "#222222"
-QUIET_INK = "#666666"
 QUIET_ALPHA = 0.4
-GROUND = "#F4F4F4"
-LIT_GROUND = "#FFF1A8"
 FRAME_WIDTH = 1.0  # points
 LIT_FRAME_WIDTH = 3.5
-LEAF = "#A9D8C6"
-SKY = "#D5ECF8"
-NIGHT = "#3B3B3B"
 
 
 @dataclass(frozen=True)
@@ -238,7 +246,7 @@ def _slabs(frame: Frame) -> list[Artist]:
 
 def _feature_map(frame: Frame) -> list[Artist]:
     """Cells, the brighter the nearer to the house of `_image`."""
-    cells, colors = 7, mpl.colormaps[COLORS]
+    cells, colors = 7, mpl.colormaps[COLOR_MAP]
     (house_x, house_y), size = _house(Frame(0, 0, 1, 1)).at(0.5, 0.5), 1 / cells
     artists = []
     for x in (column * size for column in range(cells)):

@@ -123,7 +123,7 @@ def _add_boxes(ax: Axes, boxes: Tensor, indices: list[int]) -> None:
     for index in sorted(set(indices)):
         style = line_style(STATES[index])
         style["edgecolor"] = style.pop("color")
-        lines = PolyCollection(corners[of_state == index].numpy(), facecolor="none", label=STATES[index].name, **style)
+        lines = PolyCollection(corners[of_state == index].numpy(), facecolor="none", label=STATES[index].label, **style)
         if len(boxes) <= MOST_SEAMS:
             lines.set_path_effects(_seam(style["linewidth"]))
         ax.add_collection(lines, autolim=False)
@@ -137,7 +137,7 @@ def _seam(line_width: float) -> list[effects.AbstractPathEffect]:
 def _add_legend(ax: Axes, indices: list[int]) -> None:
     """Name and number of boxes of each state, below the picture."""
     handles = [
-        Line2D([], [], label=f"{STATES[index].name} ({indices.count(index)})", **line_style(STATES[index]))
+        Line2D([], [], label=f"{STATES[index].label} ({indices.count(index)})", **line_style(STATES[index]))
         for index in sorted(set(indices))
     ]
     for handle in handles:

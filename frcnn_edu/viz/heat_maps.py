@@ -1,7 +1,7 @@
 """Heat maps: a value per cell of a feature map, laid over the image that it was computed from.
 
 Cells are drawn as squares and not smoothed: how coarse the map is, is what the lessons are about. The colours are
-cividis, made to read the same with and without colour vision.
+the palette's.
 """
 
 import matplotlib as mpl
@@ -9,8 +9,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from frcnn_edu.viz.axes import show_image
-
-COLORS = "cividis"
+from frcnn_edu.viz.palette import COLOR_MAP
 
 
 def draw_heat_map(
@@ -47,7 +46,7 @@ def draw_heat_map(
     extent = (left, left + columns * cell_width, top + rows * cell_height, top)
     low, high = limits or (None, None)
     values = heat.detach().cpu().float().numpy()  # (h, w)
-    colors = mpl.colormaps[COLORS]
+    colors = mpl.colormaps[COLOR_MAP]
     overlay = ax.imshow(values, colors, alpha=alpha, vmin=low, vmax=high, extent=extent, interpolation="nearest")
     ax.set(xlim=(0, width), ylim=(height, 0))
     ax.figure.colorbar(overlay, ax=ax, label=label, shrink=0.8, pad=0.02)

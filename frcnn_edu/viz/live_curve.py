@@ -15,8 +15,7 @@ from matplotlib.figure import Figure
 
 from frcnn_edu.faster_rcnn import FasterRCNN
 from frcnn_edu.training.checkpoints import History
-from frcnn_edu.viz.curves import LINES
-from frcnn_edu.viz.palette import GREEN, GREY
+from frcnn_edu.viz.palette import CURVE_LINES, GREEN, GREY
 
 SECONDS = 1.0
 SMOOTHING = 20
@@ -58,7 +57,7 @@ class LiveCurve:
         figure = Figure(figsize=SIZE, dpi=DPI, layout="constrained")
         bar, axes = figure.subplots(2, 1, height_ratios=(1, 16))
         self._draw_bar(bar, done)
-        for (name, label), (color, dashes, _) in zip(NAMES.items(), LINES, strict=False):
+        for (name, label), (color, dashes, _) in zip(NAMES.items(), CURVE_LINES, strict=False):
             losses = np.array(history.losses[name])  # (steps,)
             x = np.arange(1, len(losses) + 1)
             axes.plot(x, losses, color=color, linewidth=0.6, alpha=0.35)

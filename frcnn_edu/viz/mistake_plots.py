@@ -14,14 +14,26 @@ from frcnn_edu.training.mistakes import BACKGROUND, CLASS, DUPLICATE, KINDS, LOC
 from frcnn_edu.viz.axes import show_image
 from frcnn_edu.viz.box_plots import line_style
 from frcnn_edu.viz.labels import add_label
-from frcnn_edu.viz.palette import GREEN, ORANGE, PURPLE, SKY_BLUE, VERMILION, YELLOW, State
+from frcnn_edu.viz.palette import (
+    DASH_DOT,
+    FINE_DOTS,
+    GREEN,
+    LONG_DASHES,
+    ORANGE,
+    PURPLE,
+    SHORT_DASHES,
+    SKY_BLUE,
+    VERMILION,
+    YELLOW,
+    State,
+)
 
 LOOKS = {
     RIGHT: State(RIGHT, GREEN, width=1.5),
-    DUPLICATE: State(DUPLICATE, PURPLE, dash=(9, 3, 2, 3), width=2.5),
-    CLASS: State(CLASS, ORANGE, dash=(12, 4), width=2.5),
-    LOCALISATION: State(LOCALISATION, SKY_BLUE, dash=(4, 3), width=2.5),
-    BACKGROUND: State(BACKGROUND, VERMILION, dash=(2, 2), width=2.5),
+    DUPLICATE: State(DUPLICATE, PURPLE, dash=DASH_DOT, width=2.5),
+    CLASS: State(CLASS, ORANGE, dash=LONG_DASHES, width=2.5),
+    LOCALISATION: State(LOCALISATION, SKY_BLUE, dash=SHORT_DASHES, width=2.5),
+    BACKGROUND: State(BACKGROUND, VERMILION, dash=FINE_DOTS, width=2.5),
     MISSED: State(MISSED, YELLOW, width=3),
 }
 SEAM = (effects.Stroke(linewidth=3.5, foreground="black", alpha=0.6), effects.Normal())

@@ -5,9 +5,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from frcnn_edu.viz.palette import SKY_BLUE
-
-BLUE = "#0072B2"
+from frcnn_edu.viz.palette import BLUE, SKY_BLUE
 
 
 def plot_runs(values: Mapping[str, Sequence[float]], x_label: str, ax: Axes | None = None, title: str = "") -> Axes:

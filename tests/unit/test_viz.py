@@ -127,12 +127,12 @@ def test_every_box_is_drawn_once_where_it_is_in_its_state(case):
     boxes, states = case
     found = drawn_boxes(viz.draw_boxes(IMAGE, boxes, states=states))
     plt.close("all")
-    expected = [(STATES[state].name, *box) for state, box in zip(states.tolist(), boxes.tolist(), strict=True)]
+    expected = [(STATES[state].label, *box) for state, box in zip(states.tolist(), boxes.tolist(), strict=True)]
     assert sorted((name, *box) for name, box in found) == sorted(expected)
 
 
 def test_states_differ_in_hue_and_in_line():
-    ax = viz.draw_boxes(IMAGE, BOXES[:1].repeat(len(STATES), 1), states=[state.name for state in STATES])
+    ax = viz.draw_boxes(IMAGE, BOXES[:1].repeat(len(STATES), 1), states=[state.key for state in STATES])
     looks = [
         (tuple(one.get_edgecolor()[0]), (one.get_linewidth()[0], str(one.get_linestyle()[0]))) for one in ax.collections
     ]
@@ -191,7 +191,7 @@ def test_a_label_moves_along_when_the_figure_is_resized():
     assert all(ax.bbox.x0 - 1 <= label.place.x0 <= label.place.x1 <= ax.bbox.x1 + 1 for label in labels(ax))
 
 
-@pytest.mark.parametrize("state", [state.name for state in STATES])
+@pytest.mark.parametrize("state", [state.key for state in STATES])
 def test_labels_can_be_read_on_their_ground(state):
     """Contrast as the web's accessibility guidelines define it, at least 3 : 1, their bound for bold or large type."""
 
