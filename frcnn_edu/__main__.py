@@ -119,6 +119,23 @@ def _predict(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _look(options: argparse.Namespace) -> None:
+    from frcnn_edu.datasets.folder import read_folder
+    from frcnn_edu.datasets.look import report_content, report_text
+
+    dataset = read_folder(options.data, options.split)
+    print(report_text(dataset))
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        _write_json(options.json, report_content(dataset))
+    if options.out:
+        from frcnn_edu.viz import draw_examples
+
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        draw_examples(dataset).savefig(options.out)
+        print(f"{options.out} shows images with their boxes")
+
+
 def _download(options: argparse.Namespace) -> None:
     print(download(options.name, options.out))
 
@@ -207,6 +224,13 @@ def _parser() -> argparse.ArgumentParser:
     predicting.add_argument("--out", type=Path, required=True)
     predicting.add_argument("--score", type=float, default=0.5, help="draw nothing below this")
     predicting.set_defaults(run=_predict)
+
+    looking = commands.add_parser("look", help="say what a folder holds, and draw nine of its images with their boxes")
+    looking.add_argument("--data", required=True, help="a folder, or an annotation file in it")
+    looking.add_argument("--split", default="train", help="a split of the folder, all, or a share such as train:0.8")
+    looking.add_argument("--json", type=Path, help="write the report here, as data")
+    looking.add_argument("--out", type=Path, help="write a picture of nine images here")
+    looking.set_defaults(run=_look)
 
     downloading = commands.add_parser("download", help="fetch a data set")
     downloading.add_argument("name", choices=("voc2007", "bccd", "penn-fudan"))

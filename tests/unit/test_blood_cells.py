@@ -69,10 +69,9 @@ def test_the_boxes_are_those_of_the_data_set(ablation):
         split, there = ablation.splits[name], open_folder(BCCD, name, for_training=name == "train", quiet=True)
         assert ablation.class_names == there.class_names
         assert split.names == [there.path(index).name for index in range(len(there))]
-        for saved, index in zip(split.targets(), range(len(there)), strict=True):
-            target = there._records[index]  # the boxes without the pictures
-            assert torch.equal(saved["labels"], target.labels)
-            torch.testing.assert_close(saved["boxes"], target.boxes, atol=0.05, rtol=0)
+        for saved, target in zip(split.targets(), there.targets(), strict=True):
+            assert torch.equal(saved["labels"], target["labels"])
+            torch.testing.assert_close(saved["boxes"], target["boxes"], atol=0.05, rtol=0)
 
 
 def test_detections_that_were_not_kept_raise(ablation):
