@@ -166,54 +166,71 @@ def _option(text: str) -> tuple[str, object]:
         return name, value
 
 
+def _train_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", required=True, help="shapes, shapes-plain, shapes-hard, or a VOC or COCO folder")
+    parser.add_argument("--split", default="train")
+    parser.add_argument("--model", choices=list(BUILDERS), default="tiny")
+    parser.add_argument("--steps", type=int, default=Recipe.steps)
+    parser.add_argument("--batch-size", type=int, default=Recipe.batch_size, help="images a step, over all processes")
+    parser.add_argument(
+        "--learning-rate", type=float, default=Recipe.learning_rate, help="the highest; default %(default)s"
+    )
+    parser.add_argument("--seed", type=int, default=Recipe.seed)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in --out")
+    parser.add_argument("--checkpoint-every", type=int, default=100, metavar="STEPS")
+    parser.add_argument("--weights-backbone", help="such as IMAGENET1K_V1, through torchvision's hub and cache")
+    parser.add_argument("--augment", nargs="?", const="mirror", choices=("mirror", "all-ways"))
+    parser.add_argument("--workers", type=int, default=0, help="processes that load images")
+    parser.add_argument(
+        "--option", type=_option, action="append", default=[], metavar="NAME=VALUE", help="of Config, or the builder"
+    )
+    _device_option(parser)
+
+
+def _evaluate_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--weights", type=Path, required=True, help="a folder that train wrote")
+    parser.add_argument("--style", choices=("voc", "voc07", "coco"), default="voc")
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    _device_option(parser)
+
+
+def _predict_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("images", nargs="+")
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--score", type=float, default=0.5, help="draw nothing below this")
+    _device_option(parser)
+
+
+def _download_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", choices=("voc2007", "bccd", "penn-fudan"))
+    parser.add_argument("--out", type=Path, default=Path("data"))
+
+
+def _device_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", help="cuda, mps or cpu; the best there is, if left out")
+
+
+COMMANDS = {
+    "train": (_train, _train_options, "train a detector; checkpoints and weights go to a folder"),
+    "evaluate": (_evaluate, _evaluate_options, "measure average precision on a split"),
+    "predict": (_predict, _predict_options, "draw what is found in pictures"),
+    "download": (_download, _download_options, "fetch a data set"),
+}
+"""Every command: what runs it, what adds its options to a parser, and its line of help."""
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m frcnn_edu", description="Faster R-CNN from scratch.")
     commands = parser.add_subparsers(dest="command", required=True)
-
-    training = commands.add_parser("train", help="train a detector; checkpoints and weights go to a folder")
-    training.add_argument("--data", required=True, help="shapes, shapes-plain, shapes-hard, or a VOC or COCO folder")
-    training.add_argument("--split", default="train")
-    training.add_argument("--model", choices=list(BUILDERS), default="tiny")
-    training.add_argument("--steps", type=int, default=Recipe.steps)
-    training.add_argument("--batch-size", type=int, default=Recipe.batch_size, help="images a step, over all processes")
-    training.add_argument(
-        "--learning-rate", type=float, default=Recipe.learning_rate, help="the highest; default %(default)s"
-    )
-    training.add_argument("--seed", type=int, default=Recipe.seed)
-    training.add_argument("--out", type=Path, required=True)
-    training.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in --out")
-    training.add_argument("--checkpoint-every", type=int, default=100, metavar="STEPS")
-    training.add_argument("--weights-backbone", help="such as IMAGENET1K_V1, through torchvision's hub and cache")
-    training.add_argument("--augment", nargs="?", const="mirror", choices=("mirror", "all-ways"))
-    training.add_argument("--workers", type=int, default=0, help="processes that load images")
-    training.add_argument(
-        "--option", type=_option, action="append", default=[], metavar="NAME=VALUE", help="of Config, or the builder"
-    )
-    training.set_defaults(run=_train)
-
-    evaluating = commands.add_parser("evaluate", help="measure average precision on a split")
-    evaluating.add_argument("--data", required=True)
-    evaluating.add_argument("--split", default="test")
-    evaluating.add_argument("--weights", type=Path, required=True, help="a folder that train wrote")
-    evaluating.add_argument("--style", choices=("voc", "voc07", "coco"), default="voc")
-    evaluating.add_argument("--batch-size", type=int, default=8)
-    evaluating.add_argument("--json", type=Path, help="write the figures here")
-    evaluating.set_defaults(run=_evaluate)
-
-    predicting = commands.add_parser("predict", help="draw what is found in pictures")
-    predicting.add_argument("images", nargs="+")
-    predicting.add_argument("--weights", type=Path, required=True)
-    predicting.add_argument("--out", type=Path, required=True)
-    predicting.add_argument("--score", type=float, default=0.5, help="draw nothing below this")
-    predicting.set_defaults(run=_predict)
-
-    downloading = commands.add_parser("download", help="fetch a data set")
-    downloading.add_argument("name", choices=("voc2007", "bccd", "penn-fudan"))
-    downloading.add_argument("--out", type=Path, default=Path("data"))
-    downloading.set_defaults(run=_download)
-
-    for command in (training, evaluating, predicting):
-        command.add_argument("--device", help="cuda, mps or cpu; the best there is, if left out")
+    for name, (run, add_options, summary) in COMMANDS.items():
+        command = commands.add_parser(name, help=summary)
+        add_options(command)
+        command.set_defaults(run=run)
     return parser
 
 
