@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
-from frcnn_edu.datasets.download import DownloadError, download
+from frcnn_edu.datasets.download import download
 from frcnn_edu.faster_rcnn import FasterRCNN
 from frcnn_edu.training.checkpoints import BEST, BUILDERS, FREEZING, History, ModelCard, Recipe, load_model
 from frcnn_edu.training.distributed import rank
@@ -42,7 +42,7 @@ SECONDS_BETWEEN_CURVES = 20
 FAILED, SIGNALLED = 1, 128
 """Exit statuses: of a command that failed, and, with the signal's number added, of one that a signal ended."""
 
-EXPECTED = (ValueError, TypeError, OSError, ArithmeticError, ImportError, RuntimeError, MemoryError, DownloadError)
+EXPECTED = (ValueError, TypeError, OSError, ArithmeticError, ImportError, RuntimeError, MemoryError)
 """What ends a command in one line; any other error is a fault of the program and shows its traceback."""
 
 OnStep = Callable[[int, FasterRCNN, History], None]
@@ -68,7 +68,8 @@ def open_data(name: str, split: str, class_names: tuple[str, ...] | None = None,
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status; an error that the user can mend is printed in one line."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # a name that the console cannot print gets question marks
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a name that the console cannot print gets question marks
     options = _parse(arguments)
     with warnings.catch_warnings():
         warnings.showwarning = _show_plainly
@@ -101,8 +102,8 @@ def _train(options: argparse.Namespace) -> None:
     device = _device(options.device)
     watchers = [_tensorboard(options.out / "tensorboard")] if options.log == "tensorboard" else []
     dataset = open_data(options.data, options.split, training=True)
-    if rank() == 0:
-        print(f"{len(dataset)} generated images" if options.data in SHAPES else dataset.summary())
+    if options.data in SHAPES and rank() == 0:  # a folder prints its summary itself
+        print(f"{len(dataset)} generated images, {len(dataset.class_names) - 1} classes")
     freezing = {"frozen_backbone": True} if options.weights_backbone and options.model in FREEZING else {}
     card = ModelCard(options.model, tuple(dataset.class_names), freezing | dict(options.option))
     measure = _measuring(options, card) if options.eval_every else None
@@ -335,7 +336,7 @@ def _show_plainly(message: Warning | str, *_: object) -> None:
 
 def _complain(command: str, error: BaseException) -> None:
     """Print one line: what happened, what is saved, and what to try next."""
-    parts = [_sentence(error), *getattr(error, "__notes__", []), _advice(error)]
+    parts = [_sentence(error), *getattr(error, "__notes__", []), _advice(command, error)]
     print(f"frcnn_edu {command}: {'; '.join(part for part in parts if part)}", file=sys.stderr)
 
 
@@ -353,13 +354,13 @@ def _sentence(error: BaseException) -> str:
     return text.splitlines()[0] if isinstance(error, RuntimeError) else text
 
 
-def _advice(error: BaseException) -> str:
+def _advice(command: str, error: BaseException) -> str:
     """What to try next, where that is known."""
     text = str(error)
-    if isinstance(error, FloatingPointError):
+    if isinstance(error, FloatingPointError) and command == "train":
         return (
-            "begin again in another --out with a lower --learning-rate, a longer --warmup or a smaller --clip-norm, "
-            "after a look at the boxes of those images"
+            "look at the boxes of these images, and begin again in another --out with a lower --learning-rate, "
+            "a longer --warmup or a smaller --clip-norm"
         )
     if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
         return "give a smaller --batch-size, or smaller images with --option max_size=800 and a smaller min_size"

@@ -28,6 +28,10 @@ NMS_BLOCK = 128
 """About how many boxes of a group `nms` compares with each other in one step."""
 
 
+class DivergedError(ValueError, FloatingPointError):
+    """Outputs of a network that are not finite."""
+
+
 def box_area(boxes: Tensor) -> Tensor:
     """Area of every box, in square pixels: (N, 4) -> (N,).
 
@@ -297,7 +301,7 @@ def _check_deltas(deltas: Tensor, anchors: Tensor) -> None:
         raise TypeError(f"deltas must be floats, got {deltas.dtype}; call .float()")
     check_same_device(deltas=deltas, anchors=anchors)
     if deltas.device.type == "cpu" and not _all_finite(deltas):
-        raise ValueError("deltas hold NaN or infinity; if a network made them, its training has diverged")
+        raise DivergedError("deltas hold NaN or infinity; if a network made them, its training has diverged")
 
 
 def _check_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: float, limit: int | None) -> None:

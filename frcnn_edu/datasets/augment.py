@@ -5,6 +5,7 @@ and wrapped, so that they take and give the (image, target) pairs of the data se
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor
 from torchvision import tv_tensors
@@ -31,11 +32,11 @@ def augmentation(
             v2.ColorJitter(brightness, contrast, saturation),
         ]
     )
+    return partial(_augment, transform)  # worker processes need a function that can be pickled
 
-    def augment(image: Tensor, target: dict[str, Tensor]) -> Pair:
-        height, width = image.shape[-2:]
-        boxes = tv_tensors.BoundingBoxes(target["boxes"], format="XYXY", canvas_size=(height, width))
-        image, boxes = transform(tv_tensors.Image(image), boxes)
-        return image.as_subclass(Tensor), {**target, "boxes": boxes.as_subclass(Tensor)}
 
-    return augment
+def _augment(transform: v2.Transform, image: Tensor, target: dict[str, Tensor]) -> Pair:
+    height, width = image.shape[-2:]
+    boxes = tv_tensors.BoundingBoxes(target["boxes"], format="XYXY", canvas_size=(height, width))
+    image, boxes = transform(tv_tensors.Image(image), boxes)
+    return image.as_subclass(Tensor), {**target, "boxes": boxes.as_subclass(Tensor)}

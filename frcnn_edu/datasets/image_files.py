@@ -43,6 +43,17 @@ TURNS = {
 DRAWN_BY_OTHERS = ("EPS", "WMF")
 """Drawings that Pillow hands to another program, EPS to Ghostscript; it goes by the content, whatever a file's name."""
 
+HEIC = "a HEIC photograph; export it as JPEG (iPhone: Settings, Camera, Formats, Most Compatible)"
+NOT_IMAGES = (
+    (4, b"ftyphe", HEIC),
+    (4, b"ftypmif1", HEIC),
+    (4, b"ftyp", "a video; save a frame of it as JPEG or PNG"),
+    (0, b"%PDF", "a PDF; export its pages as PNG"),
+    (0, b"version https://git-lfs", "the placeholder of a file in Git LFS; fetch the file itself with git lfs pull"),
+    (0, b"<", "a text in HTML, SVG or XML, and no photograph; download the image itself, or export it as PNG"),
+)
+"""What else is often taken for an image: where the file holds which bytes, what it is and what helps."""
+
 EIGHT_BIT_STEP = 257
 """65535 / 255: what one of 256 levels is worth in 16 bits."""
 
@@ -147,7 +158,7 @@ class _readable:  # noqa: N801 - reads as a verb in "with _readable(source)"
         except Image.DecompressionBombError as error:
             raise ImageError(f"{name} is too large to decode: {error}; scale it down first") from None
         except UnidentifiedImageError:
-            raise ImageError(f"{name} is no picture that Pillow knows; convert it to PNG or JPEG") from None
+            raise ImageError(f"{name} is {_recognise(self.source)}") from None
         except (OSError, SyntaxError, ValueError) as error:
             raise ImageError(f"{name} cannot be opened as a picture: {error}") from None
         if self.image.format in DRAWN_BY_OTHERS:
@@ -189,6 +200,18 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # Pillow's EXIF parser raises nearly anything on damaged blocks; the pixels may still be sound
         return 1
     return orientation if orientation in TURNS else 1
+
+
+def _recognise(source: Source) -> str:
+    """What a file is that Pillow cannot read, and what helps."""
+    if isinstance(source, (str, os.PathLike)):
+        with open(source, "rb") as file:
+            start = file.read(64)
+    else:
+        source.seek(0)
+        start = source.read(64)
+    matching = (what for offset, magic, what in NOT_IMAGES if start[offset:].startswith(magic))
+    return next(matching, "no picture that Pillow knows; convert it to PNG or JPEG")
 
 
 def _name(source: Source) -> str:

@@ -257,7 +257,7 @@ class Keeper:
             with suppress(Exception):  # such as the full disk that ended the run
                 self.save(model, optimizer, step, history)
         try:
-            return f"the last whole checkpoint is {_newest(self.folder).folder}"
+            return f"the last whole checkpoint is {_newest(self.folder).folder}, from which --resume goes on"
         except CheckpointError as error:
             return str(error)
 

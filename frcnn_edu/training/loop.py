@@ -90,7 +90,7 @@ def train(
     except BaseException as error:
         bar.close()
         if isinstance(error, FloatingPointError):
-            error.add_note(f"the images of that step are {', '.join(image_names(dataset, recipe, done))}")
+            error.add_note(f"this was step {done + 1}, with {', '.join(image_names(dataset, recipe, done))}")
         if keeper:
             error.add_note(keeper.rescue(model, optimizer, done, history, whole))
         raise
@@ -143,6 +143,7 @@ def evaluate(
     progress: bool = True,
 ) -> metrics.Evaluation:
     """Detect on every image of `dataset` and measure; see `metrics.evaluate`."""
+    metrics.check_style(style)  # before the work
     detections, targets = detect(model, dataset, batch_size, progress)
     return metrics.evaluate(detections, targets, style=style, class_names=class_names)
 
@@ -185,12 +186,12 @@ def loss_gradients(
             losses = model([image.to(device) for image in images], targets)
         total = sum(losses.values())
         if not math.isfinite(total.item()):
-            raise FloatingPointError(f"the loss of step {step} is {total.item()}")
+            raise FloatingPointError(f"the loss is {total.item()}")
         optimizer.zero_grad()
         total.backward()
         norm = nn.utils.clip_grad_norm_(parameters, recipe.clip_norm).item()
         if not math.isfinite(norm):
-            raise FloatingPointError(f"the gradient of step {step} has the norm {norm}")
+            raise FloatingPointError(f"the norm of the gradient is {norm}")
     except BaseException:
         for buffer, before in averages:
             buffer.copy_(before)

@@ -145,8 +145,7 @@ def evaluate(
     Raises ValueError or TypeError that names the image and the key at fault, and ImportError if "coco" lacks
     pycocotools. Source: VOC devkit (VOCevaldet), COCO API (COCOeval).
     """
-    if style not in STYLES:
-        raise ValueError(f"style must be one of {', '.join(STYLES)}, got {style!r}")
+    check_style(style)
     if not 0 < iou_threshold <= 1:
         raise ValueError(f"iou_threshold must lie in (0, 1], got {iou_threshold}")
     if len(detections) != len(targets):
@@ -159,6 +158,17 @@ def evaluate(
     if style == "coco":
         return _evaluate_coco(found, wanted, names)
     return _evaluate_voc(found, wanted, names, style, iou_threshold)
+
+
+def check_style(style: str) -> None:
+    """Return if AP can be measured in this style; raises the ValueError or ImportError of `evaluate` if not."""
+    if style not in STYLES:
+        raise ValueError(f"style must be one of {', '.join(STYLES)}, got {style!r}")
+    if style == "coco":
+        try:
+            import pycocotools.coco  # noqa: F401
+        except ImportError as error:
+            raise ImportError('style "coco" needs pycocotools: pip install pycocotools, or use style "voc"') from error
 
 
 def recall_at(
@@ -293,11 +303,9 @@ def _evaluate_coco(found: list[_Boxes], wanted: list[_Boxes], names: dict[int, s
 
 def _run_cocoeval(found: list[_Boxes], wanted: list[_Boxes], labels: list[int]) -> tuple["COCOeval", str]:  # noqa: F821
     """pycocotools' own evaluation of the boxes, and the twelve lines that sum it up."""
-    try:
-        from pycocotools.coco import COCO
-        from pycocotools.cocoeval import COCOeval
-    except ImportError as error:
-        raise ImportError('style "coco" needs pycocotools: pip install pycocotools, or use style "voc"') from error
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
     with contextlib.redirect_stdout(io.StringIO()):
         indexes = []
         for images in (wanted, found):
