@@ -153,7 +153,7 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> tuple[
     """
     folder = Path(folder).absolute()
     if not folder.is_dir():
-        what = "a file" if folder.is_file() else "missing"
+        what = "a file" if folder.is_file() else "not there"
         raise CheckpointError(f"{folder} is {what}: name a folder that train wrote; pickles (.pt, .pth) are not loaded")
     card = _read_card(folder if (folder / MODEL_FILE).is_file() else folder.parent)
     checkpoint = Checkpoint.read(folder) if (folder / STATE_FILE).is_file() else _newest(folder)
@@ -186,8 +186,12 @@ class Checkpoint:
                     raise CheckpointError(f"{folder / name} was cut short or changed after it was written")
             history = History(state["losses"], {int(step): value for step, value in state["measured"].items()})
             return cls(folder, state["step"], Recipe(**state["recipe"]), state["images"], history)
+        except FileNotFoundError as error:
+            raise CheckpointError(f"{error.filename} is missing") from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise error if isinstance(error, CheckpointError) else CheckpointError(f"{folder}: {error!r}") from error
+            if isinstance(error, CheckpointError):
+                raise
+            raise CheckpointError(f"{folder / STATE_FILE} is damaged ({type(error).__name__}: {error})") from error
 
     def restore_model(self, model: nn.Module) -> None:
         """Load the weights; raises CheckpointError if they are another model's or no safetensors."""
@@ -398,8 +402,10 @@ def _read_card(folder: Path) -> ModelCard:
     try:
         card = json.loads((folder / MODEL_FILE).read_text(encoding="utf-8"))
         return ModelCard(card["model"], tuple(card["class_names"]), card["options"])
+    except FileNotFoundError:
+        raise CheckpointError(f"{folder} holds no {MODEL_FILE}: name a folder that train wrote") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder} holds no readable {MODEL_FILE}: {error!r}") from error
+        raise CheckpointError(f"{folder / MODEL_FILE} is damaged ({type(error).__name__}: {error})") from error
 
 
 def _as_written(card: ModelCard) -> dict[str, object]:

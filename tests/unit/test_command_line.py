@@ -153,7 +153,7 @@ def test_the_program_answers_as_a_module_and_with_its_exit_status(inside):
     words = ["-m", "frcnn_edu", "evaluate", "--data", "shapes", "--weights", "nowhere"]
     done = subprocess.run([sys.executable, *words], check=False, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "nowhere is missing" in done.stderr
+    assert "nowhere is not there" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
