@@ -1,4 +1,4 @@
-"""The command line: ``python -m frcnn_edu train | evaluate | predict | download``.
+"""The command line: ``python -m frcnn_edu train | evaluate | predict | look | download``.
 
 Each command is a thin layer over functions of the package; ``--help`` after any of them lists its options. Under
 ``torchrun``, train and evaluate share the work among the processes.
@@ -300,6 +300,27 @@ def _picture_path(folder: Path, name: str) -> Path:
     return path
 
 
+# look
+
+
+def _look(options: argparse.Namespace) -> None:
+    from frcnn_edu.datasets.folder import read_folder
+    from frcnn_edu.datasets.look import report_content, report_text
+
+    dataset = read_folder(options.data, options.split)
+    for path in (options.json, options.out):
+        if path:
+            _make_place(path)
+    if options.json:
+        _write_json(options.json, report_content(dataset))
+    print(report_text(dataset))
+    if options.out:
+        from frcnn_edu.viz import draw_examples
+
+        draw_examples(dataset).savefig(options.out)
+        print(f"{options.out} shows images with their boxes")
+
+
 # download
 
 
@@ -492,6 +513,17 @@ def _predict_options(parser: argparse.ArgumentParser) -> None:
     _device_option(parser)
 
 
+def _look_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", required=True, metavar="FOLDER", help="a folder, or an annotation file in it")
+    parser.add_argument(
+        "--split",
+        default="train",
+        help="a split of the folder, all, or a share such as train:0.8 (default: %(default)s)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the report into this file, as data")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="draw nine images with their boxes into this file")
+
+
 def _download_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", choices=("voc2007", "bccd", "penn-fudan"), help="the data set")
     parser.add_argument(
@@ -560,6 +592,7 @@ COMMANDS = {
     "train": (_train, _train_options, "train a detector on images with boxes", "--data data/bccd --out runs/bccd"),
     "evaluate": (_evaluate, _evaluate_options, "measure how good it is", "--data data/bccd --weights runs/bccd"),
     "predict": (_predict, _predict_options, "find objects in pictures", "photo.jpg --weights runs/bccd --out found"),
+    "look": (_look, _look_options, "report what a folder of images and boxes holds", "--data data/bccd --out look.png"),
     "download": (_download, _download_options, "fetch a data set", "bccd"),
 }
 """Every command: what runs it, what adds its options to a parser, its line of help, and an example."""

@@ -12,6 +12,7 @@ HOMES = {
     "draw_architecture": "architecture",
     "draw_boxes": "box_plots",
     "draw_errors": "mistake_plots",
+    "draw_examples": "data_plots",
     "draw_heat_map": "heat_maps",
     "plot_curves": "curves",
     "plot_errors": "mistake_plots",

@@ -391,10 +391,10 @@ def test_predict_draws_every_picture_and_writes_what_it_found(weights, inside):
 NOT_PICTURES = {
     "text.jpg": (b"no picture", "convert it to PNG or JPEG"),
     "empty.jpg": (b"", "is empty"),
-    "phone.heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC photograph; export it as JPEG"),
-    "phone.jpg": (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "HEIC photograph"),
+    "phone.heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC, the format of phones; save it as JPEG"),
+    "phone.jpg": (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "HEIC, the format"),
     "clip.mp4": (b"\0\0\0\x18ftypisom\0\0\0\0isom", "a video; save a frame"),
-    "page.png": (b"<!DOCTYPE html><html>", "a text in HTML"),
+    "page.png": (b"<!DOCTYPE html><html>", "is text in HTML"),
     "paper.pdf": (b"%PDF-1.7", "a PDF; export its pages"),
     "stored.jpg": (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
 }
