@@ -52,8 +52,8 @@ COCO_FIGURES = (
 )
 """The twelve figures of pycocotools, in its order."""
 
-COCO_SIZES = """small: less than 32 x 32 square pixels; medium: less than 96 x 96; large: the rest
--1: the images have no object of that size, so there is nothing to measure"""
+COCO_SIZES = """area: small is up to 32 x 32 pixels, medium up to 96 x 96, large beyond; maxDets: detections per image
+-1: the images hold no object of that size, so there is nothing to measure"""
 
 Array = np.ndarray
 
@@ -112,10 +112,8 @@ class Evaluation:
     def __str__(self) -> str:
         iou = "0.50:0.95" if self.iou_threshold is None else f"{self.iou_threshold:.2f}"
         aside = f" ({self.set_aside} more are difficult or crowds, and do not count)" if self.set_aside else ""
-        lines = [
-            f"{self.images} images, {sum(self.ground_truths.values())} objects{aside}",
-            f"style {self.style}, IoU {iou}",
-        ]
+        images = f"{self.images} image{'s' * (self.images != 1)}"
+        lines = [f"{images}, {sum(self.ground_truths.values())} objects{aside}", f"style {self.style}, IoU {iou}"]
         names = ("class", *self.per_class, "mAP")
         width = max(map(len, names))
         lines.append(f"{'class':{width}}  objects  AP")

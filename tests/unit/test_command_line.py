@@ -325,8 +325,8 @@ def test_the_twelve_lines_are_those_of_pycocotools(weights, tmp_path):
     twelve = [line for line in printed.getvalue().splitlines() if line.startswith(" Average")]
     assert len(twelve) == 12
     assert [line for line in out.splitlines() if line.startswith(" Average")] == twelve
-    assert "small: less than 32 x 32" in out
-    assert "-1: the images have no object of that size" in out
+    assert "small is up to 32 x 32 pixels" in out
+    assert "-1: the images hold no object of that size" in out
 
 
 def test_a_place_for_the_figures_that_cannot_be_is_refused_before_the_work(weights, tmp_path, monkeypatch):
