@@ -59,7 +59,10 @@ def open_data(name: str, split: str, class_names: tuple[str, ...] | None = None,
         if split not in SHAPES_LENGTH:
             raise ValueError(f"shapes have the splits {', '.join(SHAPES_LENGTH)}, got {split!r}")
         config = getattr(shapes, SHAPES[name]) if SHAPES[name] else None
-        return shapes.Shapes(SHAPES_LENGTH[split], split=split, config=config)
+        scenes = shapes.Shapes(SHAPES_LENGTH[split], split=split, config=config)
+        if class_names is not None and len(class_names) != len(scenes.class_names):
+            raise ValueError(f"{name} have {len(scenes.class_names) - 1} classes, the weights {len(class_names) - 1}")
+        return scenes
     from frcnn_edu.datasets.folder import open_folder
 
     return open_folder(name, split, class_names, for_training=training, quiet=rank() > 0)
@@ -240,12 +243,13 @@ def _predict(options: argparse.Namespace) -> int:
             continue
         names = [card.class_names[label] for label in found["labels"].tolist()]
         results.add(name, {"boxes": found["boxes"].tolist(), "scores": found["scores"].tolist(), "labels": names})
+        picture = _picture_path(options.out, name)
         try:
-            picture = _picture_path(options.out, name)
             detections_figure(image, found["boxes"], names, found["scores"]).savefig(picture)
             print(f"{name}: {len(names)} found, {picture}")
         except Exception as error:
             failed += _pass_over(f"{name}: {len(names)} found, but not drawn", error)
+            picture.unlink(missing_ok=True)
     return FAILED if failed else 0
 
 
@@ -278,9 +282,9 @@ class _GrowingJson:
         entry = f"{comma}\n  {key}: {value}".encode(errors="backslashreplace")
         try:
             self._write(entry + b"\n}\n")
-        except OSError:
+        except OSError as error:
             self._write(b"\n}\n")
-            raise
+            raise OSError(error.errno, error.strerror, str(self.path)) from None
         self.end += len(entry)
 
     def _write(self, content: bytes) -> None:
@@ -367,8 +371,8 @@ def _sentence(error: BaseException) -> str:
         return str(error) or "stopped by Ctrl-C"
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"the package {error.name} is not installed: pip install {error.name}"
-    if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     text = str(error).strip() or type(error).__name__
     if text.startswith("Caught "):  # in a worker process: a traceback, and the error in its last line
         return text.splitlines()[-1]

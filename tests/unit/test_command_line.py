@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import Dataset
 from torchvision.utils import save_image
 
 import frcnn_edu.__main__ as command_line
@@ -51,6 +52,19 @@ def inside(tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     return tmp_path / "here"
+
+
+class Cells(Dataset):
+    """Scenes in which every shape is a cell."""
+
+    class_names = ("__background__", "cell")
+
+    def __len__(self):
+        return len(SCENES)
+
+    def __getitem__(self, index):
+        image, target = SCENES[index]
+        return image, {**target, "labels": torch.ones_like(target["labels"])}
 
 
 def run(*words, cpu=True):
@@ -329,6 +343,15 @@ def test_the_twelve_lines_are_those_of_pycocotools(weights, tmp_path):
     assert "-1: the images hold no object of that size" in out
 
 
+def test_weights_of_other_classes_are_refused_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr("frcnn_edu.__main__.evaluate", lambda *_: pytest.fail("it has begun to work"))
+    card = ModelCard("tiny", ("__background__", "cell"), SMALL)
+    train(card.build(), Cells(), Recipe(steps=1, batch_size=1), tmp_path / "run", card, progress=False)
+    status, _, err = evaluation(tmp_path / "run")
+    assert status == 1
+    assert err == "frcnn_edu evaluate: shapes-plain have 7 classes, the weights 1\n"
+
+
 def test_a_place_for_the_figures_that_cannot_be_is_refused_before_the_work(weights, tmp_path, monkeypatch):
     monkeypatch.setattr("frcnn_edu.__main__.evaluate", lambda *_: pytest.fail("it has begun to work"))
     (tmp_path / "file").write_text("")
@@ -431,9 +454,11 @@ def test_a_picture_that_fails_to_run_or_to_be_drawn_costs_only_itself(weights, i
     draw = box_plots.detections_figure
 
     def draw_or_fail(image, *rest):
+        figure = draw(image, *rest)
         if image.shape[-1] == 50:
+            Path("found/50.png").write_bytes(b"half of it")
             raise OverflowError("it is too odd")
-        return draw(image, *rest)
+        return figure
 
     def run_or_fail(model, image, score):
         if image.shape[-1] == 60:
@@ -451,6 +476,7 @@ def test_a_picture_that_fails_to_run_or_to_be_drawn_costs_only_itself(weights, i
     assert re.match(r"passed over 50.png: \d+ found, but not drawn: it is too odd\n", err)
     assert "passed over 60.png: DefaultCPUAllocator: can't allocate memory\n" in err
     assert "70.png: " in out
+    assert {path.name for path in Path("found").glob("*.png")} == {"70.png"}, "no half of a drawing stays"
 
 
 def test_whatever_ends_predict_leaves_what_was_found_before(weights, inside, monkeypatch):
@@ -485,7 +511,7 @@ def test_a_full_disk_leaves_the_detections_whole(tmp_path, monkeypatch):
         write(content)
 
     monkeypatch.setattr(results, "_write", half)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=r"No space left on device: .*found.json"):
         results.add("b.png", list(range(50)))
     assert json.loads(results.path.read_text()) == {"a.png": [1, 2]}
     results.add("c.png", [3])
