@@ -36,6 +36,10 @@ MARGIN = 0.01
 Labels = Sequence[str] | Sequence[int] | Tensor
 States = str | Sequence[str] | Sequence[int] | Tensor
 
+DPI = 100
+FILE_WIDTH, LONGEST_SIDE, SHORTEST_SIDE = 640, 2000, 160
+"""Pixels of a drawing that goes into a file: a strip of 1 x 5000 would take 61 GB at that width."""
+
 
 def draw_boxes(
     image: Tensor,
@@ -67,11 +71,16 @@ def draw_boxes(
 
 
 def detections_figure(image: Tensor, boxes: Tensor, names: Sequence[str], scores: Tensor) -> Figure:
-    """An image with its detections, for a file: a figure of its own that the image fills, at least 640 px wide."""
+    """An image with its detections, for a file: a figure of its own that the image fills.
+
+    It is enlarged to a width of 640 px and reduced to a longer side of 2000 px; no side is shorter than 160 px.
+    """
     height, width = image.shape[-2:]
-    scale = max(1, 640 / width) / 100  # inches a pixel
-    figure = Figure(figsize=(width * scale, height * scale), dpi=100)
-    draw_boxes(image, boxes, labels=names, scores=scores, states="detection", ax=figure.add_axes((0, 0, 1, 1)))
+    scale = min(max(1, FILE_WIDTH / width), LONGEST_SIDE / max(width, height))
+    size = [max(SHORTEST_SIDE, side * scale) / DPI for side in (width, height)]  # inches
+    figure = Figure(figsize=size, dpi=DPI)
+    ax = draw_boxes(image, boxes, labels=names, scores=scores, states="detection", ax=figure.add_axes((0, 0, 1, 1)))
+    ax.set_adjustable("datalim")  # beside a narrow strip there is room for labels
     return figure
 
 

@@ -13,6 +13,7 @@ from frcnn_edu.datasets.data_report import DataReport
 from frcnn_edu.datasets.folder import FolderDataset
 from frcnn_edu.datasets.image_files import ImageError
 from frcnn_edu.viz.box_plots import draw_boxes
+from frcnn_edu.viz.fonts import literal
 from frcnn_edu.viz.labels import add_label
 from frcnn_edu.viz.palette import GREEN, ORANGE, PURPLE, SKY_BLUE, STATES, VERMILION, state_index
 
@@ -53,7 +54,8 @@ def draw_examples(dataset: FolderDataset, count: int = 9) -> Figure:
     for ax, (index, image, target) in zip(axes, examples, strict=False):
         _draw_example(image, target, dataset.class_names, ax)
         name = dataset.path(index).name
-        ax.set_title(name if len(name) <= LONGEST_TITLE else f"...{name[-LONGEST_TITLE:]}", parse_math=False)
+        style = literal(name if len(name) <= LONGEST_TITLE else f"...{name[-LONGEST_TITLE:]}")
+        ax.set_title(style.pop("text"), **style)
     return figure
 
 

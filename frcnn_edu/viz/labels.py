@@ -12,6 +12,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox, IdentityTransform
 
+from frcnn_edu.viz.fonts import literal
+
 FONT_SIZE = 9.0
 PADDING = 2.0  # points between the text and the edge of its patch
 POINTS_PER_INCH = 72
@@ -23,9 +25,8 @@ class BoxLabel(Text):
     """The label of one box, x1, y1, x2, y2 in data coordinates: black or white text on `color`."""
 
     def __init__(self, text: str, box: tuple[float, float, float, float], color: str) -> None:
-        super().__init__(
-            0, 0, text, fontsize=FONT_SIZE, va="bottom", ha="left", transform=IdentityTransform(), parse_math=False
-        )
+        style = {"fontsize": FONT_SIZE, "va": "bottom", "ha": "left", "transform": IdentityTransform()}
+        super().__init__(0, 0, **literal(text), **style)
         self.box = box
         self.set_color(readable_on(color))
         self.set_bbox({"facecolor": color, "edgecolor": "none", "pad": PADDING, "alpha": 0.9})

@@ -12,6 +12,7 @@ from torch import Tensor
 from frcnn_edu.training.mistakes import BACKGROUND, CLASS, DUPLICATE, KINDS, LOCALISATION, MISSED, RIGHT, Errors, Judged
 from frcnn_edu.viz.axes import show_image
 from frcnn_edu.viz.box_plots import line_style, outlines
+from frcnn_edu.viz.fonts import literal
 from frcnn_edu.viz.labels import add_label
 from frcnn_edu.viz.palette import (
     DASH_DOT,
@@ -72,17 +73,22 @@ def plot_errors(errors: Errors, ax: Axes | None = None, title: str = "") -> Axes
     """Bars: the number of mistakes of each kind, and of missed objects, for each class."""
     if ax is None:
         _, ax = plt.subplots(figsize=(7.0, 1.2 + 0.5 * len(errors.per_class)), layout="constrained")
-    left = dict.fromkeys(errors.per_class, 0)
+    rows = np.arange(len(errors.per_class))
+    left = np.zeros(len(rows), int)
     for kind in (*KINDS[1:], MISSED):
-        counts = [errors.per_class[name][kind] for name in left]
+        counts = np.array([of_class[kind] for of_class in errors.per_class.values()], int)
         style: dict[str, Any] = {
             "color": LOOKS[kind].color,
             "edgecolor": "black",
             "linewidth": 0.5,
             "hatch": HATCHES[kind],
         }
-        ax.barh(list(left), counts, left=list(left.values()), label=kind, **style)
-        left = {name: before + count for (name, before), count in zip(left.items(), counts, strict=True)}
+        ax.barh(rows, counts, left=left, label=kind, **style)
+        left += counts
+    names = [literal(name) for name in errors.per_class]
+    ax.set_yticks(rows, [name.pop("text") for name in names])
+    for label, name in zip(ax.get_yticklabels(), names, strict=True):
+        label.set(**name)
     ax.invert_yaxis()
     ax.set(xlabel="mistakes and missed objects", title=title)
     ax.spines[["top", "right"]].set_visible(False)
