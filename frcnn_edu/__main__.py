@@ -1,4 +1,4 @@
-"""The command line: ``python -m frcnn_edu train | evaluate | predict | download``.
+"""The command line: ``frcnn-edu lab | page | train | evaluate | predict | download``, or ``python -m frcnn_edu``.
 
 Each command is a thin layer over the function of the same name; ``--help`` after any of them lists its options. Under
 ``torchrun`` train and evaluate share the work among the processes.
@@ -11,10 +11,13 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+import shtab
 import torch
 import torch.distributed as dist
 from torch.utils.data import Dataset
 
+import frcnn_edu
+from frcnn_edu.course.lab import lab, lab_options, page, page_options
 from frcnn_edu.datasets.download import DownloadError, download
 from frcnn_edu.faster_rcnn import BUILDERS
 from frcnn_edu.training.checkpoints import FREEZING, ModelCard, Recipe, load_model
@@ -168,10 +171,20 @@ def _option(text: str) -> tuple[str, object]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m frcnn_edu", description="Faster R-CNN from scratch.")
-    commands = parser.add_subparsers(dest="command", required=True)
+    parser = argparse.ArgumentParser(prog="frcnn-edu", description="Faster R-CNN from scratch: a course and a detector.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {frcnn_edu.__version__}")
+    shtab.add_argument_to(parser, "--print-completion", help="print a script that completes these commands in a shell")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    training = commands.add_parser("train", help="train a detector; checkpoints and weights go to a folder")
+    opening = commands.add_parser("lab", help="open the lessons in JupyterLab, in your own copies")
+    lab_options(opening)
+    opening.set_defaults(run=lab)
+
+    serving = commands.add_parser("page", help="open a page to drop photographs on and see what is found")
+    page_options(serving)
+    serving.set_defaults(run=page)
+
+    training = commands.add_parser("train", help="train a detector on images with boxes")
     training.add_argument("--data", required=True, help="shapes, shapes-plain, shapes-hard, or a VOC or COCO folder")
     training.add_argument("--split", default="train")
     training.add_argument("--model", choices=list(BUILDERS), default="tiny")
@@ -192,7 +205,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     training.set_defaults(run=_train)
 
-    evaluating = commands.add_parser("evaluate", help="measure average precision on a split")
+    evaluating = commands.add_parser("evaluate", help="measure how good a trained detector is")
     evaluating.add_argument("--data", required=True)
     evaluating.add_argument("--split", default="test")
     evaluating.add_argument("--weights", type=Path, required=True, help="a folder that train wrote")
@@ -201,20 +214,24 @@ def _parser() -> argparse.ArgumentParser:
     evaluating.add_argument("--json", type=Path, help="write the figures here")
     evaluating.set_defaults(run=_evaluate)
 
-    predicting = commands.add_parser("predict", help="draw what is found in pictures")
+    predicting = commands.add_parser("predict", help="find objects in pictures of yours, and draw them")
     predicting.add_argument("images", nargs="+")
     predicting.add_argument("--weights", type=Path, required=True)
     predicting.add_argument("--out", type=Path, required=True)
     predicting.add_argument("--score", type=float, default=0.5, help="draw nothing below this")
     predicting.set_defaults(run=_predict)
 
-    downloading = commands.add_parser("download", help="fetch a data set")
+    downloading = commands.add_parser("download", help="fetch a data set to train on")
     downloading.add_argument("name", choices=("voc2007", "bccd", "penn-fudan"))
     downloading.add_argument("--out", type=Path, default=Path("data"))
     downloading.set_defaults(run=_download)
 
     for command in (training, evaluating, predicting):
         command.add_argument("--device", help="cuda, mps or cpu; the best there is, if left out")
+    for command in commands.choices.values():
+        for action in command._actions:
+            if action.type is Path or action.dest == "images":
+                action.complete = shtab.FILE
     return parser
 
 
