@@ -171,7 +171,9 @@ def _option(text: str) -> tuple[str, object]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="frcnn-edu", description="Faster R-CNN from scratch: a course and a detector.")
+    parser = argparse.ArgumentParser(
+        prog="frcnn-edu", description="Faster R-CNN from scratch: a course and a detector."
+    )
     parser.add_argument("--version", action="version", version=f"%(prog)s {frcnn_edu.__version__}")
     shtab.add_argument_to(parser, "--print-completion", help="print a script that completes these commands in a shell")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -231,7 +233,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in commands.choices.values():
         for action in command._actions:
             if action.type is Path or action.dest == "images":
-                action.complete = shtab.FILE
+                action.complete = shtab.FILE  # type: ignore[attr-defined]
     return parser
 
 

@@ -5,8 +5,8 @@ day is left out: times, versions, widget state, and the ids of widgets, which me
 would show an error in their place). The plain pictures stay, as JPEG where that is much smaller. Running a lesson twice
 changes nothing but what its own cells do differently.
 
-The first code cell of every lesson is made here: it looks whether the course is installed, since a lesson may be opened
-where nothing of it is, on Colab for example. Lessons run in an empty folder, as proof that they need nothing beside them.
+The first code cell of every lesson is made here: it checks that the course is installed, since a lesson may be opened
+alone, on Colab for example. Lessons run in an empty folder, which shows that they need no file beside them.
 """
 
 import base64
@@ -31,8 +31,7 @@ from importlib.util import find_spec
 
 if missing := [name for name in ("frcnn_edu", "anywidget", "matplotlib", "skimage") if not find_spec(name)]:
     message = 'run this in a cell of its own, then go on from here: %pip install "frcnn-edu[lessons]"'
-    raise ModuleNotFoundError(f"{missing[0]} is not installed; {message}")
-"""
+    raise ModuleNotFoundError(f"{missing[0]} is not installed; {message}")"""
 SECONDS_PER_CELL = 300
 LIVE_VIEW = "application/vnd.jupyter.widget-view+json"
 JPEG_QUALITY = 85
@@ -59,7 +58,7 @@ def with_first_cell(lesson: NotebookNode) -> NotebookNode:
     """The lesson with `FIRST_CELL` as its first code cell, in the place of the one it had."""
     cells = [cell for cell in lesson.cells if cell.get("id") != FIRST_CELL_ID]
     code = next((i for i, cell in enumerate(cells) if cell.cell_type == "code"), len(cells))
-    first = nbformat.v4.new_code_cell(FIRST_CELL.rstrip(), id=FIRST_CELL_ID, execution_count=1)
+    first = nbformat.v4.new_code_cell(FIRST_CELL, id=FIRST_CELL_ID, execution_count=1)
     return NotebookNode(lesson | {"cells": [*cells[:code], first, *cells[code:]]})
 
 

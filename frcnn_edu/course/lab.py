@@ -38,7 +38,9 @@ def lab(options: argparse.Namespace) -> None:
     if not folder.is_relative_to(root):
         root = folder
     first = (folder / FIRST_LESSON).relative_to(root).as_posix()
-    print(f"Your lessons are in {options.folder}. JupyterLab starts for this computer only; Ctrl-C stops it.", flush=True)
+    print(
+        f"Your lessons are in {options.folder}. JupyterLab starts for this computer only; Ctrl-C stops it.", flush=True
+    )
     _prepare_environment()
     settings = {"allow_root": True, "answer_yes": True, "root_dir": root}
     opening = ["--log-level=WARN", f"--LabApp.default_url=/lab/tree/{quote(first)}"]

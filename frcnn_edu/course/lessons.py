@@ -6,7 +6,7 @@ from one that is as it was laid, and a lesson that has changed since from one th
 
 import hashlib
 import json
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 
 from frcnn_edu.datasets import course_folder
@@ -30,28 +30,28 @@ def lay_lessons(folder: Path) -> list[tuple[Path, Path]]:
 def _lay(path: Path, folder: Path) -> Path | None:
     """Write a copy of the lesson at `path` under the first name that no changed copy has; None if there is one."""
     lesson = _without_outputs(json.loads(path.read_text(encoding="utf-8")))
-    lesson["metadata"][MADE_FROM] = _digest(lesson)
-    for number in count(1):
-        copy = folder / (path.name if number == 1 else f"{path.stem}-{number}.ipynb")
-        if copy.exists():
-            made_from, untouched = _state(copy)
-            if made_from == lesson["metadata"][MADE_FROM]:
-                return None
-            if not untouched:
-                continue
-        draft = copy.with_suffix(".part")
-        draft.write_text(json.dumps(lesson, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        draft.replace(copy)
-        return copy
+    lesson["metadata"][MADE_FROM] = digest = _digest(lesson)
+    numbered = (folder / f"{path.stem}-{number}.ipynb" for number in count(2))
+    for copy in chain([folder / path.name], numbered):
+        made_from, untouched = _state(copy)
+        if made_from == digest:
+            break
+        if untouched:
+            draft = copy.with_suffix(".part")
+            draft.write_text(json.dumps(lesson, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            return draft.replace(copy)
+    return None
 
 
 def _state(copy: Path) -> tuple[str | None, bool]:
-    """The digest of the lesson that a copy was made from, and whether the copy is still as it was laid."""
+    """The digest of the lesson that a copy was made from, and whether nobody has changed or run the copy since."""
+    if not copy.exists():
+        return None, True
     try:
         lesson = json.loads(copy.read_text(encoding="utf-8"))
         made_from = lesson["metadata"][MADE_FROM]
-        run = any(cell.get("outputs") for cell in lesson["cells"])
-        return made_from, not run and made_from == _digest(lesson)
+        was_run = any(cell.get("outputs") for cell in lesson["cells"])
+        return made_from, not was_run and made_from == _digest(lesson)
     except (ValueError, KeyError, TypeError, AttributeError):  # no notebook, or none of ours
         return None, False
 
