@@ -3,11 +3,15 @@
 Lessons are committed with their outputs, so that they can be read without a kernel. What depends on the machine or the
 day is removed: times, versions, and widgets, which JupyterLab cannot show without their state; their plain images stay,
 as JPEG where that is much smaller. Running a lesson again changes the file only where its outputs differ.
+
+The first code cell of every lesson is made here: it checks that the course is installed, since a lesson may be opened
+alone, on Colab for example. Lessons run in an empty folder, which shows that they need no file beside them.
 """
 
 import base64
 import io
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,6 +23,14 @@ from PIL import Image
 HERE = Path(__file__).parent
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 LANGUAGE = {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"}
+FIRST_CELL_ID = "is-it-installed"
+FIRST_CELL = """\
+# Is the course installed here? This cell is the same in every lesson.
+from importlib.util import find_spec
+
+if missing := [name for name in ("frcnn_edu", "anywidget", "matplotlib", "skimage") if not find_spec(name)]:
+    message = 'run this in a cell of its own, then go on from here: %pip install "frcnn-edu[lessons]"'
+    raise ModuleNotFoundError(f"{missing[0]} is not installed; {message}")"""
 SECONDS_PER_CELL = 300
 LIVE_VIEW = "application/vnd.jupyter.widget-view+json"
 JPEG_QUALITY = 85
@@ -31,13 +43,22 @@ def execute(path: Path) -> float:
 
     Raises nbclient's CellExecutionError where a cell fails, and does not write the file then.
     """
-    lesson = nbformat.read(path, as_version=4)
+    lesson = with_first_cell(nbformat.read(path, as_version=4))
     started = time.perf_counter()
     options = {"kernel_name": KERNEL["name"], "timeout": SECONDS_PER_CELL, "record_timing": False}
-    NotebookClient(lesson, store_widget_state=False, resources={"metadata": {"path": HERE}}, **options).execute()
+    with tempfile.TemporaryDirectory() as empty:
+        NotebookClient(lesson, store_widget_state=False, resources={"metadata": {"path": empty}}, **options).execute()
     seconds = time.perf_counter() - started
     nbformat.write(tidy(lesson), path)
     return seconds
+
+
+def with_first_cell(lesson: NotebookNode) -> NotebookNode:
+    """The lesson with `FIRST_CELL` as its first code cell, in the place of the one it had."""
+    cells = [cell for cell in lesson.cells if cell.get("id") != FIRST_CELL_ID]
+    code = next((i for i, cell in enumerate(cells) if cell.cell_type == "code"), len(cells))
+    first = nbformat.v4.new_code_cell(FIRST_CELL, id=FIRST_CELL_ID, execution_count=1)
+    return NotebookNode(lesson | {"cells": [*cells[:code], first, *cells[code:]]})
 
 
 def tidy(lesson: NotebookNode) -> NotebookNode:

@@ -114,7 +114,7 @@ class LiveCurve:
 
 def _draw_measured(axes: Axes, history: History) -> None:
     """The mAP over the steps, and a star at the best."""
-    color, dashes, marker = LINES[4]
+    color, dashes, marker = CURVE_LINES[4]
     axes.plot(list(history.measured), list(history.measured.values()), color=color, linestyle=dashes, marker=marker)
     if history.best is not None:
         best = history.measured[history.best]

@@ -5,6 +5,7 @@ from typing import Any
 
 import matplotlib.patheffects as effects
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from torch import Tensor

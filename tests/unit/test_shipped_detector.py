@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from frcnn_edu import datasets
 from frcnn_edu.course import shipped_detector as trained
 from frcnn_edu.course.shipped_detector import load_trained, trained_report, trained_steps
 from frcnn_edu.datasets import data_path
@@ -68,7 +69,7 @@ def test_one_call_trains_it_from_scratch(tmp_path, monkeypatch, capsys):
     trained.make(tmp_path / "tiny", Recipe(steps=3, batch_size=2), snapshots=(0, 2), scenes=2)
     assert "step 3: mAP@0.5" in capsys.readouterr().out
     assert json.loads((tmp_path / "tiny" / trained.REPORT_FILE).read_text())["recipe"]["steps"] == 3
-    monkeypatch.setenv("FRCNN_EDU_DATA", str(tmp_path))
+    monkeypatch.setattr(datasets, "course_folder", lambda name: tmp_path)
     trained_report.cache_clear()
     try:
         assert trained_steps() == (0, 2, 3)
