@@ -5,6 +5,7 @@ the (image, target) pairs of the data sets.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor
 from torchvision import tv_tensors
@@ -31,13 +32,13 @@ def augmentation(
             v2.ColorJitter(brightness, contrast, saturation),
         ]
     )
+    return partial(_augment, transform)  # worker processes need a function that can be pickled
 
-    def augment(image: Tensor, target: dict[str, Tensor]) -> Pair:
-        height, width = image.shape[-2:]
-        boxes = tv_tensors.BoundingBoxes(target["boxes"], format="XYXY", canvas_size=(height, width))
-        image, boxes = transform(tv_tensors.Image(image), boxes)
-        boxes = boxes.as_subclass(Tensor)
-        keep = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)  # (N,)
-        return image.as_subclass(Tensor), {key: value[keep] for key, value in {**target, "boxes": boxes}.items()}
 
-    return augment
+def _augment(transform: v2.Transform, image: Tensor, target: dict[str, Tensor]) -> Pair:
+    height, width = image.shape[-2:]
+    boxes = tv_tensors.BoundingBoxes(target["boxes"], format="XYXY", canvas_size=(height, width))
+    image, boxes = transform(tv_tensors.Image(image), boxes)
+    boxes = boxes.as_subclass(Tensor)
+    keep = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)  # (N,)
+    return image.as_subclass(Tensor), {key: value[keep] for key, value in {**target, "boxes": boxes}.items()}

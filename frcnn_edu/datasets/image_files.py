@@ -55,8 +55,16 @@ ENDINGS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 MORE_SCAN_DATA = tuple(bytes([first]) * 64 for first in (0x00, 0x55, 0xAA, 0xCC, 0xE0))
 """Bytes that a JPEG decoder takes for pixels if it still lacks any, in several patterns: some may change nothing."""
 
-HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
-"""What stands in bytes 8 to 11 of a HEIC file, behind "ftyp"."""
+HEIC = "HEIC, the format of phones; save it as JPEG (on an iPhone: Settings, Camera, Formats, Most Compatible)"
+NOT_IMAGES = (
+    (4, b"ftyphe", HEIC),
+    (4, b"ftypm", HEIC),
+    (4, b"ftyp", "a video; save a frame of it as JPEG or PNG"),
+    (0, b"%PDF", "a PDF; export its pages as PNG"),
+    (0, b"version https://git-lfs", "the placeholder of a file in Git LFS; fetch the file itself with git lfs pull"),
+    (0, b"<", "text in HTML, SVG or XML; download the image itself, or export it as PNG"),
+)
+"""Files that are often mistaken for images: at which byte they hold what, what they are, and what helps."""
 
 Source = str | os.PathLike | BinaryIO
 
@@ -248,12 +256,13 @@ def _unknown_kind(source: Source) -> str:
     """What is wrong with a file that Pillow does not know, and what helps."""
     if isinstance(source, (str, os.PathLike)):
         with open(source, "rb") as file:
-            head = file.read(12)
-        if head[4:8] == b"ftyp" and head[8:] in HEIC_BRANDS:
-            return (
-                "is HEIC, the format of phones, which is not read; save it as JPEG "
-                "(on an iPhone: Settings, Camera, Formats, Most Compatible)"
-            )
+            start = file.read(64)
+    else:
+        source.seek(0)
+        start = source.read(64)
+    what = next((what for offset, magic, what in NOT_IMAGES if start[offset:].startswith(magic)), None)
+    if what:
+        return f"is {what}"
     return "is not an image that Pillow can read; convert it to PNG or JPEG"
 
 

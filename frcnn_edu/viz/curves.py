@@ -1,6 +1,6 @@
 """Curves: losses over steps, recall over IoU, precision over recall.
 
-Lines differ in hue, in dashes and in the marker at their end, so that any one of the three is enough.
+Lines differ in colour, in dashes and in the marker at their end; any one of the three tells them apart.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ def plot_curves(
 ) -> Axes:
     """Plot named curves, each (N,), over common positions `x`, (N,), or over 0, 1, 2, …
 
-    NaN leaves a gap. Raises ValueError for no curve, more than there are line styles, or lengths that differ.
+    NaN leaves a gap. Raises ValueError for no curve, more curves than line styles, or lengths that differ.
     """
     if not 1 <= len(curves) <= len(CURVE_LINES):
         raise ValueError(f"between 1 and {len(CURVE_LINES)} curves can be told apart, got {len(curves)}")
@@ -50,5 +50,5 @@ def plot_curves(
 def _row(name: str, curve: Curve) -> Tensor:
     values = torch.as_tensor(curve).detach().cpu().float()
     if values.ndim != 1 or len(values) == 0:
-        raise ValueError(f"{name!r} must be a row of at least one number, got shape {tuple(values.shape)}")
+        raise ValueError(f"{name!r} must have shape (N,) with N at least 1, got {tuple(values.shape)}")
     return values

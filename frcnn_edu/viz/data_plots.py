@@ -13,6 +13,7 @@ from frcnn_edu.datasets.data_report import DataReport
 from frcnn_edu.datasets.folder import FolderDataset
 from frcnn_edu.datasets.image_files import ImageError
 from frcnn_edu.viz.box_plots import draw_boxes
+from frcnn_edu.viz.fonts import literal
 from frcnn_edu.viz.labels import add_label
 from frcnn_edu.viz.palette import GREEN, ORANGE, PURPLE, SKY_BLUE, STATES, VERMILION, state_index
 
@@ -53,7 +54,8 @@ def draw_examples(dataset: FolderDataset, count: int = 9) -> Figure:
     for ax, (index, image, target) in zip(axes, examples, strict=False):
         _draw_example(image, target, dataset.class_names, ax)
         name = dataset.path(index).name
-        ax.set_title(name if len(name) <= LONGEST_TITLE else f"...{name[-LONGEST_TITLE:]}", parse_math=False)
+        style = literal(name if len(name) <= LONGEST_TITLE else f"...{name[-LONGEST_TITLE:]}")
+        ax.set_title(style.pop("text"), **style)
     return figure
 
 
@@ -89,7 +91,7 @@ def plot_shapes(report: DataReport, anchors: Tensor | None = None, ax: Axes | No
             color, marker = LOOKS[(label - 1) % len(LOOKS)]
             ax.scatter(width, height, s=9, color=color, marker=marker, alpha=0.4, linewidths=0, label=name)
     if anchors is not None:
-        width, height = anchors.T
+        width, height = anchors.T  # (K,) each
         ax.scatter(width, height, s=90, color="black", marker="+", linewidths=1.8, label=f"{len(anchors)} anchors")
     ax.set(xscale="log", yscale="log", xlabel="width, px", ylabel="height, px", title=title, aspect="equal")
     for axis in (ax.xaxis, ax.yaxis):

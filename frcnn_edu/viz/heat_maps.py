@@ -25,11 +25,10 @@ def draw_heat_map(
 ) -> Axes:
     """Lay `heat`, (h, w), over an image, (3, H, W) in [0, 1], with a colour bar called `label`.
 
-    A cell covers `stride` pixels; without one the map is stretched over the image. `offset` says where the point that
-    a cell speaks for lies, as in `grid_anchors`: at 0.5 cell (0, 0) begins in the corner, at 0 it is centred there.
-    `limits` are the values of the darkest and the brightest colour, the map's own extremes by default. NaN is left
-    clear.
-    Raises TypeError or ValueError where `image` is none, `heat` is no map, or a number cannot be meant.
+    A cell covers `stride` pixels; without it the map is stretched over the image. `offset` is the centre of cell
+    (0, 0) in cells, as in `grid_anchors`: at 0.5 the cell begins in the image's corner, at 0 it is centred there.
+    `limits` are the values of the darkest and the brightest colour, by default the map's extremes. NaN is transparent.
+    Raises TypeError or ValueError for an invalid image, heat map or number.
     """
     _check_heat_map(heat)
     if limits is not None and not limits[0] < limits[1]:
@@ -58,7 +57,7 @@ def _check_heat_map(heat: Tensor) -> None:
         raise TypeError(f"heat must be a tensor (h, w), got {type(heat).__name__}")
     if heat.ndim != 2 or heat.numel() == 0:
         raise ValueError(
-            f"heat must be one map (h, w), got {tuple(heat.shape)}; pick a channel, or take its maximum over anchors"
+            f"heat must be one map (h, w), got {tuple(heat.shape)}; choose a channel, or take the maximum over anchors"
         )
     if heat.isnan().all() or heat.isinf().any():
-        raise ValueError("heat holds infinity or nothing but NaN; if a network made it, its training has diverged")
+        raise ValueError("heat contains infinity or only NaN; if a network computed it, its training has diverged")

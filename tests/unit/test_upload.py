@@ -65,8 +65,8 @@ PICTURES = {
 SENTENCES = {
     "huge.bmp": (huge_header, "too large to decode"),
     "truncated.jpg": (lambda: saved(drawn(600, 400), "JPEG")[:3000], "perhaps cut off"),
-    "drawing.svg": (lambda: SVG, "no picture that Pillow knows"),
-    "phone.heic": (lambda: HEIC, "no picture that Pillow knows"),
+    "drawing.svg": (lambda: SVG, "text in HTML, SVG or XML"),
+    "phone.heic": (lambda: HEIC, "HEIC, the format of phones; save it as JPEG"),
     "text.jpg": (lambda: b"dear diary, today I", "no picture that Pillow knows"),
     "empty.png": (lambda: b"", "is empty (0 bytes)"),
     "strip.png": (lambda: saved(Image.new("RGB", (4000, 2)), "PNG"), "strip of"),
@@ -206,5 +206,5 @@ def test_a_page_answers_with_a_run_of_ones_own_or_says_why_it_cannot(tmp_path):
     assert "standing bar" in about.value
     assert page.class_names == scenes.class_names
     (tmp_path / "run" / "model.json").write_text("[]")
-    assert "holds no model.json that can be read" in open_page(str(tmp_path / "run")).value
+    assert "model.json is damaged" in open_page(str(tmp_path / "run")).value
     assert "is not there" in open_page(str(tmp_path / "nowhere")).value

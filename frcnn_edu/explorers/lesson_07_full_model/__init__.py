@@ -10,9 +10,9 @@ beside the modules.
 from frcnn_edu.explorers.lesson_07_full_model.biography import LIFE_STATES, BiographyExplorer, biographies
 from frcnn_edu.explorers.lesson_07_full_model.bug_zoo import (
     PREDICTIONS,
-    Bug,
+    BugDescription,
+    BugResult,
     BugZooExplorer,
-    Measured,
     right_prediction,
 )
 from frcnn_edu.explorers.lesson_07_full_model.time_machine import (
@@ -46,9 +46,9 @@ __all__ = [
     "TRUTH",
     "WRONG",
     "BiographyExplorer",
-    "Bug",
+    "BugDescription",
+    "BugResult",
     "BugZooExplorer",
-    "Measured",
     "Snapshot",
     "TimeMachine",
     "biographies",

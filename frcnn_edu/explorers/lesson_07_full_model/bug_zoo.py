@@ -1,9 +1,8 @@
 """Choose a mistake, predict what it costs, see what was measured."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
 
 import torch
 import traitlets
@@ -23,24 +22,39 @@ PREDICTIONS = (
 """The answers that the zoo offers to "how much mAP does this cost?": up to 0.03 of mAP, or this share of it."""
 
 
-class Measured(Protocol):
-    """What the zoo shows of one run; see `course.bug_zoo.Measured`."""
-
-    map_50: float
-    detections: list[list[float]]
-
-
-class Bug(Protocol):
-    """What the zoo shows of a mistake; see `course.bug_zoo.Bug`."""
+@dataclass(frozen=True)
+class BugDescription:
+    """What the zoo shows of a mistake."""
 
     name: str
     title: str
     in_training: bool
+    """Whether it affects training; else inference."""
     wrong: str
+    """The line of code with the mistake; `right` is the correct one."""
     right: str
     why: str
-    without: str
-    """Under which name the results hold the same run without the bug."""
+    """What the mistake does to the detector."""
+
+    @property
+    def without(self) -> str:
+        """The name of the result without the bug."""
+        return f"sound_{'training' if self.in_training else 'inference'}"
+
+
+@dataclass(frozen=True)
+class BugResult:
+    """The scores, in [0, 1], of a detector with a bug or without one, and its detections on one scene."""
+
+    map_50: float
+    """Mean average precision at IoU 0.5; `map_75` at 0.75."""
+    map_75: float
+    recall_50: float
+    """The share of objects that a detection of any class overlaps by 0.5."""
+    loss: float | None
+    """In training: the mean loss of the last steps."""
+    detections: list[list[float]]
+    """x1, y1, x2, y2, label, score of each."""
 
 
 class BugZooExplorer(BoxCanvas):
@@ -72,8 +86,8 @@ class BugZooExplorer(BoxCanvas):
 
     def __init__(
         self,
-        bugs: Sequence[Bug],
-        results: Mapping[str, Measured],
+        bugs: Sequence[BugDescription],
+        results: Mapping[str, BugResult],
         scenes: Mapping[bool, tuple[Tensor, Mapping[str, Tensor]]],
         class_names: Sequence[str],
         **traits: object,
@@ -94,7 +108,7 @@ class BugZooExplorer(BoxCanvas):
         self._show()
 
     @property
-    def chosen(self) -> Bug:
+    def chosen(self) -> BugDescription:
         """The bug that is looked at."""
         return self.bugs[self.bug]
 
@@ -104,7 +118,7 @@ class BugZooExplorer(BoxCanvas):
         name = self.chosen.name if self.revealed else self.chosen.without
         return torch.tensor(self.results[name].detections).reshape(-1, 6)
 
-    def _entry(self, bug: Bug) -> dict:
+    def _entry(self, bug: BugDescription) -> dict:
         measured, sound = self.results[bug.name], self.results[bug.without]
         texts = {name: getattr(bug, name) for name in ("name", "title", "in_training", "wrong", "right", "why")}
         figures = {kind: _figures(one) for kind, one in (("with_bug", measured), ("sound", sound))}
@@ -137,7 +151,7 @@ class BugZooExplorer(BoxCanvas):
         self.set_boxes(torch.cat((target["boxes"], rows[:, :4])), states, captions=truths + finds)
 
 
-def _figures(measured: Measured) -> dict:
+def _figures(measured: BugResult) -> dict:
     figures = asdict(measured)
     del figures["detections"]
     return figures
