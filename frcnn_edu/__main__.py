@@ -1,4 +1,6 @@
-"""The command line: ``python -m frcnn_edu train | evaluate | predict | look | download``.
+"""The command line: ``frcnn-edu lab | page | train | evaluate | predict | look | download``.
+
+``python -m frcnn_edu`` is the same program.
 
 Each command is a thin layer over functions of the package; ``--help`` after any of them lists its options. Under
 ``torchrun``, train and evaluate share the work among the processes.
@@ -19,15 +21,18 @@ from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 
+import shtab
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
+import frcnn_edu
+from frcnn_edu.course.lab import lab, lab_options, page, page_options
 from frcnn_edu.datasets.download import download
-from frcnn_edu.faster_rcnn import FasterRCNN
-from frcnn_edu.training.checkpoints import BEST, BUILDERS, FREEZING, History, ModelCard, Recipe, load_model
+from frcnn_edu.faster_rcnn import BUILDERS, FasterRCNN
+from frcnn_edu.training.checkpoints import BEST, FREEZING, History, ModelCard, Recipe, load_model
 from frcnn_edu.training.distributed import rank
 from frcnn_edu.training.loop import evaluate, train
 from frcnn_edu.training.metrics import STYLES
@@ -524,6 +529,8 @@ def _option(text: str) -> tuple[str, object]:
 
 
 COMMANDS = {
+    "lab": (lab, lab_options, "open the lessons in JupyterLab, in your own copies", ""),
+    "page": (page, page_options, "open a page to drop photographs on and see what is found", "--weights runs/bccd"),
     "train": (_train, _train_options, "train a detector on images with boxes", "--data data/bccd --out runs/bccd"),
     "evaluate": (_evaluate, _evaluate_options, "measure how good it is", "--data data/bccd --weights runs/bccd"),
     "predict": (_predict, _predict_options, "find objects in pictures", "photo.jpg --weights runs/bccd --out found"),
@@ -537,12 +544,14 @@ class _Parser(argparse.ArgumentParser):
     """Says in one line what is wrong with the options."""
 
     def error(self, message: str) -> None:
-        self.exit(2, f"{self.prog.removeprefix('python -m ')}: {message} (--help lists the options)\n")
+        self.exit(2, f"{self.prog}: {message} (--help lists the options)\n")
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     """The options of a command; ends the program if one is unknown or invalid."""
-    parser = _Parser(prog="python -m frcnn_edu", description="Train Faster R-CNN, measure it, and use it.")
+    parser = _Parser(prog="frcnn-edu", description="Faster R-CNN from scratch: a course and a detector.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {frcnn_edu.__version__}")
+    shtab.add_argument_to(parser, "--print-completion", help="print a script that completes these commands in a shell")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     parsers = {}
     for name, (run, add_options, summary, example) in COMMANDS.items():

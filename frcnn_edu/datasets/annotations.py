@@ -15,7 +15,7 @@ from typing import Protocol
 from frcnn_edu.datasets import BACKGROUND
 from frcnn_edu.datasets.box_formats import BoxFormat
 from frcnn_edu.datasets.image_files import ImageHeader
-from frcnn_edu.datasets.summary import DataSummary, SkippedFile, count
+from frcnn_edu.datasets.summary import DataSummary, SkippedFile, count, one_line
 
 Box = tuple[float, float, float, float]
 Size = tuple[int, int]
@@ -106,7 +106,7 @@ class Report:
     def skip_image(self, reason: str, case: str, detail: str = "") -> None:
         """Count an image that is left out, under its reason; `detail` says more."""
         self._note(self.skipped_images, reason, detail or case)
-        self.files.append(SkippedFile(case, f"{reason}: {detail}" if detail else reason))
+        self.files.append(SkippedFile(one_line(case), one_line(f"{reason}: {detail}" if detail else reason)))
 
     def skip_box(self, reason: str, case: str) -> None:
         """Count a box that is left out."""
@@ -137,8 +137,8 @@ class Report:
         )
 
     def _note(self, counter: Counter[str], reason: str, case: str) -> None:
-        counter[reason] += 1
-        self.first.setdefault(reason, case)
+        counter[one_line(reason)] += 1
+        self.first.setdefault(one_line(reason), one_line(case))
 
 
 def fit_box(corners: Box, size: Size, report: Report, case: str) -> Box | None:

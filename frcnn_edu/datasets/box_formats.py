@@ -73,11 +73,12 @@ class Evidence:
             return ""
         table = np.array(self._rows, np.float64).T  # (9, N)
         numbers, sizes, annotated, areas = table[:4], table[4:6], table[6:8], table[8]
-        return (
-            _doubt_unit(expected, numbers, sizes)
-            or _doubt_size(expected, numbers, sizes, annotated)
-            or _doubt_order(expected, numbers, sizes, areas)
-        )
+        with np.errstate(over="ignore", invalid="ignore"):  # absurd numbers are counted elsewhere
+            return (
+                _doubt_unit(expected, numbers, sizes)
+                or _doubt_size(expected, numbers, sizes, annotated)
+                or _doubt_order(expected, numbers, sizes, areas)
+            )
 
 
 def _doubt_unit(expected: BoxFormat, numbers: np.ndarray, sizes: np.ndarray) -> str:
@@ -103,8 +104,8 @@ def _doubt_size(expected: BoxFormat, numbers: np.ndarray, sizes: np.ndarray, ann
     if _inside(expected, numbers, annotated).mean() < MOST:
         return ""
     return (
-        f"the boxes fit the sizes that the annotations give and not those of the images ({inside.mean():.0%} lie inside): the "
-        "images seem to have been resized since; use the original images or scale the boxes"
+        f"the boxes fit the sizes that the annotations give and not those of the images, in which {inside.mean():.0%} "
+        "lie: the images seem to have been resized; use the original images or scale the boxes"
     )
 
 

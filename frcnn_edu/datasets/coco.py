@@ -26,14 +26,19 @@ OTHER_TASKS = ("captions", "panoptic", "person_keypoints", "stuff", "image_info"
 CROWD_FLAGS = ("iscrowd", "ignore")
 """What marks a box that is neither to be learned nor to be found: COCO's word, and that of data sets in its format."""
 
+ENCODINGS = ("utf-8", "utf-16-le", "utf-32-le")
 LONGEST_EXCERPT = 80
 
 
 def find_coco(tree: FileTree) -> "Coco | None":
     """The COCO annotations of a folder, None if it has none."""
-    files = [file for file in tree.of(".json") if tree.named in (None, file) and _may_be_coco(tree.path(file))]
-    ours = [file for file in files if not file.name.startswith(OTHER_TASKS)]
-    return Coco(tree, ours or files) if files else None
+    files = [file for file in tree.of(".json") if tree.named in (None, file)]
+    found = [file for file in files if _may_be_coco(tree.path(file))]
+    if not found:
+        return None
+    ours = [file for file in found if not file.name.startswith(OTHER_TASKS)]
+    damaged = [file for file in files if split_in(file.stem) and file not in found]  # its split must not vanish
+    return Coco(tree, sorted([*(ours or found), *damaged]))
 
 
 def _may_be_coco(path: Path) -> bool:
@@ -42,7 +47,7 @@ def _may_be_coco(path: Path) -> bool:
         return False
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         keys = [f'"{section}"' for section in SECTIONS[:2]]
-        return any(content.find(key.encode(encoding)) >= 0 for key in keys for encoding in ("utf-8", "utf-16-le"))
+        return any(content.find(key.encode(encoding)) >= 0 for key in keys for encoding in ENCODINGS)
 
 
 class Coco:

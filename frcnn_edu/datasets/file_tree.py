@@ -139,7 +139,7 @@ def shared_start(first: PurePosixPath, second: PurePosixPath) -> int:
 
 def nearness(annotation: PurePosixPath) -> Callable[[PurePosixPath], tuple]:
     """How likely an image belongs to an annotation file by where it lies: beside it, in a folder for images, near."""
-    split = split_of(annotation)
+    split = split_in(annotation.stem) or split_of(annotation)
 
     def rank(image: PurePosixPath) -> tuple:
         for_images = any(part.lower() in IMAGE_FOLDERS for part in image.parts[:-1])

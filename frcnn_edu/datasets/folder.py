@@ -24,11 +24,11 @@ from frcnn_edu.datasets.annotations import (
     without_background,
 )
 from frcnn_edu.datasets.box_formats import BoxFormat, Evidence
-from frcnn_edu.datasets.file_tree import FileTree
+from frcnn_edu.datasets.file_tree import FileTree, split_in
 from frcnn_edu.datasets.formats import recognise
 from frcnn_edu.datasets.image_files import ImageError, image_tensor, load_image, read_header, read_rgb
-from frcnn_edu.datasets.splits import choose_split, draw, listed
-from frcnn_edu.datasets.summary import DataSummary, count
+from frcnn_edu.datasets.splits import SplitChoice, choose_split, draw, listed
+from frcnn_edu.datasets.summary import DataSummary, count, one_line
 
 FOLDERS_FOR_ANNOTATIONS = ("annotations", "labels")
 """A file in one of these is about the images of the folder above."""
@@ -198,12 +198,16 @@ def read_folder(
     """`open_folder` without a word, and also where nothing is left to learn from."""
     tree = _tree(Path(root).expanduser())
     found, annotations, others = recognise(tree)
-    choice = choose_split(split, annotations.splits, str(root))
+    if tree.named and len(annotations.splits) == 1 and ":" not in split:
+        note = f"all of {root} is taken, whatever --split {split} says"
+        choice = SplitChoice(annotations.splits[0], note="" if split in annotations.splits else note)
+    else:
+        choice = choose_split(split, annotations.splits, str(root))
     content = annotations.read(choice.name)
     content = replace(content, images=draw(content.images, choice))
     dataset = FolderDataset(content, annotations.box_format, class_names, for_training)
-    dataset.source = f"{root}, {found.name} format, split {split} (splits of its own: {listed(annotations.splits)})"
-    dataset.notes += [choice.note] if choice.note else []
+    source = f"{root}, {found.name} format, split {split} (splits of its own: {listed(annotations.splits)})"
+    dataset.source, dataset.notes = one_line(source), [one_line(choice.note)] if choice.note else []
     for other in others:
         dataset.report.warnings.append(
             f"the {found.name} annotations are read; to read the {other} annotations, which the folder has as well, "
@@ -216,7 +220,7 @@ def _tree(root: Path) -> FileTree:
     """The files of a folder, or of that to which an annotation file belongs."""
     if not root.is_file():
         return FileTree(root)
-    above = root.parent.name.lower() in FOLDERS_FOR_ANNOTATIONS
+    above = root.parent.name.lower() in FOLDERS_FOR_ANNOTATIONS or split_in(root.parent.name)
     tree = FileTree(root.parent.parent if above else root.parent, named=root)
     return tree if tree.images.files else FileTree(root.parent.parent, named=root)
 
@@ -227,7 +231,8 @@ def _near_twins(names: Sequence[str]) -> str:
     for name in names:
         spellings["".join(name.split()).casefold()].append(name)
     twins = next((group for group in spellings.values() if len(group) > 1), [])
-    return f"class names that differ only in case or blanks are different classes: {', '.join(twins)}" if twins else ""
+    text = f"class names that differ only in case or blanks are different classes: {', '.join(twins)}"
+    return one_line(text) if twins else ""
 
 
 def nothing_to_learn(dataset: FolderDataset) -> str:

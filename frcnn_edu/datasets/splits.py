@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from frcnn_edu.datasets.annotations import AnnotatedImage
 from frcnn_edu.datasets.file_tree import SPLIT_WORDS, words_in
+from frcnn_edu.datasets.summary import count
 
 SEED = 0
 WHOLE = "all"
@@ -63,10 +64,10 @@ def draw(images: Sequence[AnnotatedImage], choice: SplitChoice) -> list[Annotate
         return list(images)
     order = sorted(range(len(images)), key=lambda index: _hash(images[index].name))
     front = SPLIT_WORDS.get(choice.part) == "train"
-    count = round(len(images) * (choice.share if front else 1 - choice.share))
-    chosen = order[:count] if front else order[count:]
+    border = round(len(images) * (choice.share if front else 1 - choice.share))
+    chosen = order[:border] if front else order[border:]
     if not chosen:
-        raise ValueError(f"{choice.share:g} of {len(images)} images is none; --split {WHOLE} takes all")
+        raise ValueError(f"{choice.share:g} of {count(len(images), 'image')} is none; --split {WHOLE} takes all")
     return [images[index] for index in sorted(chosen)]
 
 

@@ -34,6 +34,11 @@ class DataSummary:
         )
 
 
+def one_line(text: str) -> str:
+    """Text with every character that cannot be printed spelled out, such as those of a name that is not UTF-8."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+
+
 def count(number: int, noun: str) -> str:
     """A number with its noun: 1 box, 2 boxes."""
     return f"{number} {noun if number == 1 else noun + ('es' if noun[-1] in 'sx' else 's')}"

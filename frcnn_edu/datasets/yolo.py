@@ -27,10 +27,12 @@ from frcnn_edu.datasets.file_tree import (
     split_in,
     split_of,
 )
+from frcnn_edu.datasets.summary import count
 
 SAMPLE = 20
 """Text files that are looked at to recognise the format."""
 
+YAML_SUFFIXES = (".yaml", ".yml")
 LARGEST_YAML = 2**20
 COLUMNS = 5
 NAME_FILES = ("classes.txt", "labels.txt", "names.txt", "_darknet.labels")
@@ -42,6 +44,8 @@ Images = list[PurePosixPath | AnnotatedImage]
 
 def find_yolo(tree: FileTree) -> "Yolo | None":
     """The YOLO annotations of a folder, None if it has none."""
+    if tree.named and tree.named.suffix.lower() not in YAML_SUFFIXES:
+        return None
     yolo = Yolo(tree)
     return yolo if yolo.settings or yolo.looks_like_yolo() else None
 
@@ -174,7 +178,7 @@ def _settings(tree: FileTree) -> tuple[dict, PurePosixPath]:
     """
     import yaml
 
-    files = [tree.named] if tree.named else tree.of(".yaml", ".yml")
+    files = [tree.named] if tree.named else tree.of(*YAML_SUFFIXES)
     for file in sorted(files, key=lambda file: (file.stem != "data", len(file.parts), file)):
         expected = file.stem == "data" or tree.named is not None
         try:
@@ -225,7 +229,7 @@ def _box(row: list[str], case: str, names: dict[int, str], pose: bool) -> Annota
         return AnnotatedBox(case, names[label], tuple(values[: COLUMNS - 1]))
     if len(values) >= 6 and len(values) % 2 == 0:
         return AnnotatedBox(case, names[label], _around(values[0::2], values[1::2]))
-    return AnnotatedBox(case, names[label], problem=f"a line has {len(row)} numbers instead of {COLUMNS}")
+    return AnnotatedBox(case, names[label], problem=f"a line has {count(len(row), 'number')} instead of {COLUMNS}")
 
 
 def _around(xs: list[float], ys: list[float]) -> Box:

@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from inspect import signature
 from pathlib import Path
 from types import NoneType
 from typing import IO, get_args, get_origin, get_type_hints
@@ -26,8 +27,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from frcnn_edu import faster_rcnn
 from frcnn_edu.config import Config
+from frcnn_edu.faster_rcnn import BUILDERS, FasterRCNN
 from frcnn_edu.training.distributed import of_first, rank
 
 CHECKPOINTS_KEPT = 2
@@ -38,15 +39,7 @@ OPTIMIZER_FILE = "optimizer.safetensors"
 LOCK_FILE = ".lock"
 BEST = "best"
 
-BUILDERS = {
-    "tiny": faster_rcnn.fasterrcnn_tiny,
-    "mobilenet_v2": faster_rcnn.fasterrcnn_mobilenet_v2,
-    "vgg16": faster_rcnn.fasterrcnn_vgg16,
-    "resnet50_fpn": faster_rcnn.fasterrcnn_resnet50_fpn,
-}
-"""The models that the command line knows by name."""
-
-FREEZING = ("mobilenet_v2", "resnet50_fpn")
+FREEZING = tuple(name for name, build in BUILDERS.items() if "frozen_backbone" in signature(build).parameters)
 """Models that freeze a part of a pretrained backbone; their card says so, because loading needs to know."""
 
 
@@ -134,7 +127,7 @@ class ModelCard:
     """The background first."""
     options: dict[str, object] = field(default_factory=dict)
 
-    def build(self, **more: object) -> faster_rcnn.FasterRCNN:
+    def build(self, **more: object) -> FasterRCNN:
         """The model, untrained (or with `weights_backbone`).
 
         Raises ValueError for an unknown model, an unknown option, or a value of the wrong type or range.
@@ -145,7 +138,7 @@ class ModelCard:
         return BUILDERS[self.model](num_classes=len(self.class_names), **self.options, **more)
 
 
-def load_model(folder: str | Path, device: str | torch.device = "cpu") -> tuple[faster_rcnn.FasterRCNN, ModelCard]:
+def load_model(folder: str | Path, device: str | torch.device = "cpu") -> tuple[FasterRCNN, ModelCard]:
     """The model of a run's folder or of one of its checkpoints, in evaluation mode, and its card.
 
     Given a run, the newest whole checkpoint is loaded. Raises CheckpointError if there is none, or if it is damaged, of

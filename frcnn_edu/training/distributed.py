@@ -7,8 +7,12 @@ batch only if every share divides its loss by the same count, so counts are aver
 from collections.abc import Callable
 from typing import TypeVar
 
+import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from frcnn_edu.faster_rcnn import FasterRCNN
 
 Answer = TypeVar("Answer")
 
@@ -23,13 +27,23 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def mean_over_processes(count: Tensor) -> Tensor:
-    """The mean of `count`, a scalar tensor, over all processes."""
-    if world_size() == 1:
-        return count
-    total = count.detach().float()
+def mean_count(count: int, device: torch.device) -> Tensor:
+    """The mean of every process's `count`, at least 1, as a scalar tensor on `device`."""
+    total = torch.full((), float(count), device=device)
     dist.all_reduce(total)
-    return total / world_size()
+    return (total / world_size()).clamp(min=1)
+
+
+def replicate(model: FasterRCNN) -> nn.Module:
+    """`model`, wrapped so that gradients are averaged over the processes; the model itself where there is only one.
+
+    Both stages then divide their losses by the mean count of all processes.
+    """
+    if world_size() == 1:
+        return model
+    model.rpn.mean_count = model.roi_heads.mean_count = mean_count
+    device = next(model.parameters()).device
+    return DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
 
 
 def of_first(work: Callable[[], Answer]) -> Answer:

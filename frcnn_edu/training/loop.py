@@ -15,7 +15,6 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
@@ -23,7 +22,7 @@ from frcnn_edu.faster_rcnn import FasterRCNN
 from frcnn_edu.training import metrics
 from frcnn_edu.training.batches import UNREADABLE, Augment, batches_of, check_batches, image_names, seed_of
 from frcnn_edu.training.checkpoints import History, Keeper, ModelCard, Recipe
-from frcnn_edu.training.distributed import rank, world_size
+from frcnn_edu.training.distributed import rank, replicate, world_size
 from frcnn_edu.training.interrupts import deferred, terminating
 
 
@@ -67,7 +66,7 @@ def train(
     whole = True  # no step is half done
     try:
         with terminating() if keeper else nullcontext():
-            replica = _replica(model)
+            replica = replicate(model)
             batches = batches_of(dataset, recipe, done, augment, workers)
             for step, (images, targets) in zip(range(done, recipe.steps), batches, strict=True):
                 with deferred():
@@ -215,10 +214,3 @@ def _mixed_precision(device: torch.device) -> torch.autocast | nullcontext:
         able = torch.cpu.get_capabilities()
         native = device.type == "cpu" and (able.get("avx512_bf16", False) or able.get("amx_bf16", False))
     return torch.autocast(device.type, torch.bfloat16) if native else nullcontext()
-
-
-def _replica(model: nn.Module) -> nn.Module:
-    if world_size() == 1:
-        return model
-    device = next(model.parameters()).device
-    return DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)

@@ -91,7 +91,8 @@ def plot_shapes(report: DataReport, anchors: Tensor | None = None, ax: Axes | No
             color, marker = LOOKS[(label - 1) % len(LOOKS)]
             ax.scatter(width, height, s=9, color=color, marker=marker, alpha=0.4, linewidths=0, label=name)
     if anchors is not None:
-        ax.scatter(*anchors.T, s=90, color="black", marker="+", linewidths=1.8, label=f"{len(anchors)} anchors")
+        width, height = anchors.T  # (K,) each
+        ax.scatter(width, height, s=90, color="black", marker="+", linewidths=1.8, label=f"{len(anchors)} anchors")
     ax.set(xscale="log", yscale="log", xlabel="width, px", ylabel="height, px", title=title, aspect="equal")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(plt.FixedLocator(TICKS))
@@ -99,6 +100,6 @@ def plot_shapes(report: DataReport, anchors: Tensor | None = None, ax: Axes | No
         axis.set_minor_locator(plt.NullLocator())
     ax.grid(alpha=0.3)
     legend = ax.legend(loc="lower right", frameon=True, markerscale=1.5)
-    for handle in legend.legend_handles:
+    for handle in filter(None, legend.legend_handles):
         handle.set_alpha(1)
     return ax

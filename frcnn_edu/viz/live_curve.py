@@ -16,8 +16,7 @@ from matplotlib.figure import Figure
 
 from frcnn_edu.faster_rcnn import FasterRCNN
 from frcnn_edu.training.checkpoints import History
-from frcnn_edu.viz.curves import LINES
-from frcnn_edu.viz.palette import GREEN, GREY
+from frcnn_edu.viz.palette import CURVE_LINES, GREEN, GREY
 
 SECONDS = 1.0
 SMOOTHING = 20
@@ -68,7 +67,7 @@ class LiveCurve:
         figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
         bar, axes, *below = figure.subplots(len(rows), 1, height_ratios=rows)
         self._draw_bar(bar, done)
-        for (name, label), (color, dashes, _) in zip(NAMES.items(), LINES, strict=False):
+        for (name, label), (color, dashes, _) in zip(NAMES.items(), CURVE_LINES, strict=False):
             losses = np.array(history.losses[name])  # (steps,)
             x = np.arange(1, len(losses) + 1)
             axes.plot(x, losses, color=color, linewidth=0.6, alpha=0.35)
@@ -116,7 +115,7 @@ class LiveCurve:
 
 def _draw_measured(axes: Axes, history: History) -> None:
     """The mAP over the steps, and a star at the best."""
-    color, dashes, marker = LINES[4]
+    color, dashes, marker = CURVE_LINES[4]
     axes.plot(list(history.measured), list(history.measured.values()), color=color, linestyle=dashes, marker=marker)
     if history.best is not None:
         best = history.measured[history.best]

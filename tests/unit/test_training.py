@@ -23,10 +23,10 @@ from frcnn_edu.__main__ import main
 from frcnn_edu.datasets.augment import augmentation
 from frcnn_edu.datasets.image_files import ImageError
 from frcnn_edu.datasets.shapes import PLAIN, Shapes
+from frcnn_edu.faster_rcnn import BUILDERS
 from frcnn_edu.pretrained import weights_of
 from frcnn_edu.training.batches import batches_of
 from frcnn_edu.training.checkpoints import (
-    BUILDERS,
     Checkpoint,
     CheckpointError,
     History,
@@ -35,6 +35,7 @@ from frcnn_edu.training.checkpoints import (
     Recipe,
     load_model,
 )
+from frcnn_edu.training.distributed import replicate
 from frcnn_edu.training.loop import detect, evaluate, loss_gradients, train
 
 SMALL = {"min_size": 96, "max_size": 96, "rpn_pre_nms_top_n_train": 50, "rpn_post_nms_top_n_train": 20}
@@ -617,9 +618,7 @@ def share_of_gradients(rank, port, folder):
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.set_num_threads(1)
     dist.init_process_group("gloo", rank=rank, world_size=2)
-    model = torch.nn.parallel.DistributedDataParallel(
-        fresh_model(ModelCard("tiny", SCENES.class_names, SMALL | KEEP_ALL))
-    )
+    model = replicate(fresh_model(ModelCard("tiny", SCENES.class_names, SMALL | KEEP_ALL)))
     images, targets = joined_batch()
     sum(model.train()(images[rank::2], targets[rank::2]).values()).backward()
     if rank == 0:

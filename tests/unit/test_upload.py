@@ -11,8 +11,7 @@ from small_detector import NUM_CLASSES, small_detector
 
 from frcnn_edu.course.photograph_page import open_page
 from frcnn_edu.datasets.shapes import PLAIN, Shapes
-from frcnn_edu.explorers import lesson_08_real_images
-from frcnn_edu.explorers.lesson_08_real_images import FileDrop, UploadPage, answer
+from frcnn_edu.explorers.lesson_08_real_images import FileDrop, UploadPage, answer, upload
 from frcnn_edu.training.checkpoints import ModelCard, Recipe
 from frcnn_edu.training.loop import train
 
@@ -133,7 +132,7 @@ def test_a_decoder_that_fails_in_its_own_way_is_a_sentence_too(model, monkeypatc
     def fail(file):
         raise RuntimeError("decoder gave up")
 
-    monkeypatch.setattr(lesson_08_real_images, "read_rgb", fail)
+    monkeypatch.setattr(upload, "read_rgb", fail)
     assert "decoder gave up" in answer("odd.png", b"odd", model, NAMES).sentence
 
 
