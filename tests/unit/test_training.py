@@ -18,7 +18,8 @@ import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 import torchvision
 
-from frcnn_edu.__main__ import SHAPES_LENGTH, main
+from frcnn_edu.__main__ import main
+from frcnn_edu.commands.detector import SHAPES_LENGTH
 from frcnn_edu.datasets.augment import augmentation
 from frcnn_edu.datasets.download import DownloadError
 from frcnn_edu.datasets.shapes import PLAIN, Shapes
@@ -459,7 +460,7 @@ def test_a_download_that_fails_is_said_in_a_line(tmp_path, monkeypatch, capsys):
     def fail(*_):
         raise DownloadError("the server is not there: connect and call again")
 
-    monkeypatch.setattr("frcnn_edu.__main__.download", fail)
+    monkeypatch.setattr("frcnn_edu.commands.detector.download", fail)
     assert main(["download", "bccd", "--out", str(tmp_path)]) == 1
     assert capsys.readouterr().err == "frcnn_edu download: the server is not there: connect and call again\n"
 
