@@ -108,21 +108,8 @@ def test_the_command_says_its_version_and_what_each_command_does(installed, envi
 
 def test_it_trains_two_steps_and_predicts(installed, environment, tmp_path):
     photograph = ROOT / "data" / "blood_cells" / "BloodImage_00018.jpg"
-    training = [
-        "train",
-        "--data",
-        "shapes",
-        "--steps",
-        "2",
-        "--batch-size",
-        "2",
-        "--option",
-        "box_score_thresh=0",
-        "--out",
-        "run",
-        "--device",
-        "cpu",
-    ]
+    training = ["train", "--data", "shapes", "--steps", "2", "--batch-size", "2", "--out", "run", "--device", "cpu"]
+    training += ["--option", "box_score_thresh=0"]  # so that two steps are enough to find something
     predicting = ["predict", photograph, "--weights", "run", "--out", "found", "--score", "0", "--device", "cpu"]
     for arguments in (training, predicting):
         subprocess.run([installed / "frcnn-edu", *arguments], cwd=tmp_path, env=environment, check=True)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["frcnn_edu.__main__", "frcnn_edu.datasets.shapes", "frcnn_edu.viz.live_curve"])
+FORKS.set_forkserver_preload(["frcnn_edu.commands.detector", "frcnn_edu.datasets.shapes", "frcnn_edu.viz.live_curve"])
 
 
 def start_command(*words: object, log: Path, file_size: int | None = None) -> multiprocessing.Process:

@@ -26,7 +26,7 @@ PYTHONS = [
     text.rpartition(" ")[2] for text in PROJECT["classifiers"] if text.startswith("Programming Language :: Python")
 ]
 
-DRAWING = {"viz", "explorers", "exercises", "course", "__main__"}  # may load what the detector may not
+DRAWING = {"viz", "explorers", "exercises", "course", "commands", "__main__"}  # may load what the detector may not
 HEAVY = {"matplotlib", "ipywidgets", "anywidget", "IPython", "skimage"}
 
 NAMES_ON_CONDA_FORGE = {"torch": "pytorch", "playwright": "playwright-python"}
@@ -128,7 +128,7 @@ def test_what_is_imported_is_declared(files, extras):
     """An import that nobody declared works wherever something else happened to bring the package along."""
     texts = [*PROJECT["dependencies"], *(text for extra in extras for text in PROJECT["optional-dependencies"][extra])]
     if "test" in extras:
-        texts += PROJECT["optional-dependencies"]["lessons"] + PROJECT["optional-dependencies"]["teach"]
+        texts += [text for extra in ("lessons", "page", "teach") for text in PROJECT["optional-dependencies"][extra]]
     declared = (
         {Requirement(text).name for text in texts} | {"frcnn_edu", "benchmarks"} | (COME_ALONG if extras else set())
     )
