@@ -11,6 +11,7 @@ EXPECTED = (ValueError, TypeError, OSError, ArithmeticError, ImportError, Runtim
 
 
 def show_plainly(message: Warning | str, *_: object) -> None:
+    """Print a warning as a note; stands in for `warnings.showwarning`."""
     print(f"note: {message}", file=sys.stderr)
 
 
