@@ -178,7 +178,7 @@ def test_help_explains_every_option(command):
     options = out.split("options:")[1]
     for entry in re.split(r"\n  (?=-)", options)[1:]:
         assert len(entry.split()) > 3, f"{entry!r} is not explained"
-    assert not command or "for example: python -m frcnn_edu" in out
+    assert not command or "for example: frcnn-edu" in out
 
 
 def test_a_download_that_fails_is_said_in_a_line(tmp_path, monkeypatch):

@@ -183,7 +183,7 @@ ERRORS = [RuntimeError("no kernel"), MemoryError(), KeyError("boxes"), KeyboardI
 @pytest.mark.parametrize("where", ["model", "on_step"])
 def test_any_error_saves_what_was_learned(tmp_path, monkeypatch, where, error):
     if where == "model":
-        monkeypatch.setattr("frcnn_edu.training.loop._replica", lambda model: FailsInStep(model, error))
+        monkeypatch.setattr("frcnn_edu.training.loop.replicate", lambda model: FailsInStep(model, error))
         done, options = 2, {}
     else:
         done, options = 3, {"on_step": at_step(3, lambda: fail(error))}
