@@ -10,7 +10,7 @@ EXPECTED = (ValueError, TypeError, OSError, ArithmeticError, ImportError, Runtim
 """What ends a command in one line; any other error is a fault of the program and shows its traceback."""
 
 
-def show_plainly(message: Warning | str, *_: object) -> None:
+def show_plainly(message: Warning | str, *_: object, **__: object) -> None:
     """Print a warning as a note; stands in for `warnings.showwarning`."""
     print(f"note: {message}", file=sys.stderr)
 
