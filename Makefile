@@ -32,14 +32,15 @@ help:  ## list the commands
 lab: $(VENV)/.lessons  ## open the lessons in JupyterLab; PORT=8899 picks the port, BROWSER=no only prints the address
 	@exec $(PY) -m frcnn_edu lab $(OPENING)
 
-lint: $(VENV)/.test  ## style, layers and types
+lint: $(VENV)/.test  ## check style, layers and types of Python and of the explorers' scripts
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(VENV)/bin/lint-imports
 	$(PY) -m mypy
+	$(PY) tests/js/node_tools.py
 
 # What measures time runs last and alone; pytest exits with 5 where ARGS picks no such test.
-test: lint  ## lint, then unit, property, notebook and browser tests; ARGS="-k boxes" picks some
+test: lint  ## lint, then unit, property, script, notebook and browser tests; ARGS="-k boxes" picks some
 	$(PYTEST) -n 2 --dist loadfile -m "not timing" $(ARGS) tests $(wildcard notebooks/*.ipynb)
 	$(PYTEST) -m timing $(ARGS) tests || test $$? -eq 5
 
@@ -60,7 +61,7 @@ release: $(VENV)/.teach  ## for teachers: make the student versions of the assig
 	$(PY) notebooks/assignments/course.py release $(ASSIGNMENT)
 
 grade: $(VENV)/.teach  ## for teachers: grade what was handed in, write feedback and grades.csv
-	$(PY) notebooks/assignments/course.py grade $(ASSIGNMENT)
+	$(PY) notebooks/assignments/course.py grade $(if $(filter yes,$(UNFENCED)),--unfenced) $(ASSIGNMENT)
 
 constraints:  ## resolve every extra anew and write constraints.txt; run it with the oldest Python that is to work
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer found; name one: make $@ PYTHON=/path/to/python3.11"; exit 1; }
@@ -73,7 +74,7 @@ constraints:  ## resolve every extra anew and write constraints.txt; run it with
 	@mv build/constraints.txt constraints.txt && rm -r build/resolver build/resolved.json
 
 clean:  ## remove .venv and everything that tools have left
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) node_modules build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 
 # A stamp is written when its step has succeeded, so an install that was cut short is taken up again by the next call.
 # The first holds the path of the checkout: in a copy, or after a move, the environment is laid anew.

@@ -27,6 +27,10 @@ NMS_BLOCK = 128
 """About how many boxes of a group are compared with each other in one step of `batched_nms`."""
 
 
+class DivergedError(ValueError, FloatingPointError):
+    """Outputs of a network that are not finite."""
+
+
 def box_area(boxes: Tensor) -> Tensor:
     """Area of every box, in square pixels: (N, 4) -> (N,).
 
@@ -316,7 +320,7 @@ def _check_deltas(deltas: Tensor, anchors: Tensor) -> None:
         raise TypeError(f"deltas must be floats, got {deltas.dtype}; call .float()")
     check_same_device(deltas=deltas, anchors=anchors)
     if deltas.device.type == "cpu" and not _all_finite(deltas):
-        raise ValueError("deltas hold NaN or infinity; if a network made them, its training has diverged")
+        raise DivergedError("deltas hold NaN or infinity; if a network made them, its training has diverged")
 
 
 def _check_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: float, limit: int | None) -> None:

@@ -1,9 +1,8 @@
-"""Run the lessons and keep what they show: `make notebooks`, or `python notebooks/execute.py 00_overview`.
+"""Run the lessons and keep their outputs: `make notebooks`, or `python notebooks/execute.py 00_overview`.
 
-A lesson is committed as it ran, so that it can be read where nothing runs it. What depends on the machine or on the
-day is left out: times, versions, widget state, and the ids of widgets, which mean nothing without it (JupyterLab
-would show an error in their place). The plain pictures stay, as JPEG where that is much smaller. Running a lesson twice
-changes nothing but what its own cells do differently.
+Lessons are committed with their outputs, so that they can be read without a kernel. What depends on the machine or the
+day is removed: times, versions, and widgets, which JupyterLab cannot show without their state; their plain images stay,
+as JPEG where that is much smaller. Running a lesson again changes the file only where its outputs differ.
 
 The first code cell of every lesson is made here: it checks that the course is installed, since a lesson may be opened
 alone, on Colab for example. Lessons run in an empty folder, which shows that they need no file beside them.
@@ -35,14 +34,14 @@ if missing := [name for name in ("frcnn_edu", "anywidget", "matplotlib", "skimag
 SECONDS_PER_CELL = 300
 LIVE_VIEW = "application/vnd.jupyter.widget-view+json"
 JPEG_QUALITY = 85
-WORTH_IT = 0.6
-"""A picture becomes a JPEG if that has at most this share of the PNG's bytes: photographs do, drawings do not."""
+LARGEST_JPEG = 0.6
+"""An image becomes a JPEG if that has at most this share of the PNG's bytes: photographs do, drawings do not."""
 
 
 def execute(path: Path) -> float:
-    """Run the lesson at `path` in place on a kernel of its own; returns seconds.
+    """Run the lesson at `path` in a new kernel and write it there; returns seconds.
 
-    Raises nbclient's CellExecutionError where a cell fails; the file is then left as it was.
+    Raises nbclient's CellExecutionError where a cell fails, and does not write the file then.
     """
     lesson = with_first_cell(nbformat.read(path, as_version=4))
     started = time.perf_counter()
@@ -63,7 +62,7 @@ def with_first_cell(lesson: NotebookNode) -> NotebookNode:
 
 
 def tidy(lesson: NotebookNode) -> NotebookNode:
-    """The lesson without what only this run knows; a notebook that is tidy comes back equal."""
+    """The lesson without what depends on this run; idempotent."""
     lesson = nbformat.from_dict(lesson)
     lesson.metadata = NotebookNode(kernelspec=NotebookNode(KERNEL), language_info=NotebookNode(LANGUAGE))
     for cell in lesson.cells:
@@ -76,7 +75,7 @@ def tidy(lesson: NotebookNode) -> NotebookNode:
 
 
 def _joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
-    """What a cell printed on one stream in a row as one output: how many pieces it came in depends on the machine."""
+    """Consecutive outputs on the same stream as one: how they are split depends on the machine."""
     joined: list[NotebookNode] = []
     for output in outputs:
         before = joined[-1] if joined else {}
@@ -97,19 +96,19 @@ def _tidy_output(output: NotebookNode) -> None:
 
 
 def _shrink(data: NotebookNode) -> None:
-    """Replace a PNG by a JPEG where it is worth it."""
+    """Replace a PNG by a JPEG where that is much smaller."""
     picture, file = Image.open(io.BytesIO(base64.b64decode(data["image/png"]))), io.BytesIO()
     ground = Image.new("RGBA", picture.size, "white")
     flat = Image.alpha_composite(ground, picture.convert("RGBA")).convert("RGB")
     flat.save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0)
     jpeg = base64.b64encode(file.getvalue()).decode("ascii")
-    if len(jpeg) <= WORTH_IT * len(data["image/png"]):
+    if len(jpeg) <= LARGEST_JPEG * len(data["image/png"]):
         del data["image/png"]
         data["image/jpeg"] = jpeg
 
 
 def main(names: list[str]) -> None:
-    """Run the lessons named, with or without .ipynb, or all of them."""
+    """Run the named lessons, with or without .ipynb, or all."""
     paths = [HERE / f"{Path(name).stem}.ipynb" for name in names] or sorted(HERE.glob("*.ipynb"))
     for path in paths:
         seconds = execute(path)

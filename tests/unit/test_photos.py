@@ -184,7 +184,7 @@ def test_another_picture_of_that_name_is_refused(wheel_folder):
 
 def test_a_file_that_is_no_picture_is_refused(wheel_folder):
     (wheel_folder / "astronaut.png").write_text("version https://git-lfs", encoding="utf-8")
-    with pytest.raises(ImageError, match=r"astronaut.png is no picture"):
+    with pytest.raises(ImageError, match=r"astronaut.png is not an image"):
         photos.load("astronaut")
 
 
