@@ -332,149 +332,80 @@ def _device(name: str | None) -> torch.device:
 
 
 def _train_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--data",
-        required=True,
-        metavar="FOLDER",
-        help="a folder with images and boxes in VOC's or COCO's layout, or drawn shapes: " + ", ".join(SHAPES),
-    )
-    parser.add_argument("--split", default="train", help="the part of the data to train on (default: %(default)s)")
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="FOLDER", help="where the run goes: checkpoints, weights, curves"
-    )
-    parser.add_argument("--model", choices=list(BUILDERS), default="tiny", help="the detector (default: %(default)s)")
-    parser.add_argument(
-        "--weights-backbone",
-        metavar="NAME",
-        help="begin with a pretrained backbone, such as IMAGENET1K_V1; torchvision downloads it once",
-    )
-    parser.add_argument(
-        "--steps", type=_whole(1), default=Recipe.steps, help="how many batches to train on (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--batch-size", type=_whole(1), default=Recipe.batch_size, help="images per step (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--learning-rate",
-        type=_positive,
-        default=Recipe.learning_rate,
-        metavar="RATE",
-        help="the highest rate, reached after the warm-up (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--warmup",
-        type=_share,
-        default=Recipe.warmup,
-        metavar="SHARE",
-        help="share of the steps in which the rate rises (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--clip-norm",
-        type=_positive,
-        default=Recipe.clip_norm,
-        metavar="NORM",
-        help="longer gradients are shortened to this (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--augment",
-        nargs="?",
-        const="mirror",
-        choices=list(AUGMENTATIONS),
-        help="vary colours and mirror images left to right, or, with all-ways, upside down too",
-    )
-    parser.add_argument("--seed", type=_whole(0), default=Recipe.seed, help="of all that is random (default: 0)")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --out, with the same options")
-    parser.add_argument(
-        "--checkpoint-every",
-        type=_whole(1),
-        default=100,
-        metavar="STEPS",
-        help="how often to save (default: every %(default)s steps)",
-    )
-    parser.add_argument(
-        "--eval-every",
-        type=_whole(1),
-        metavar="STEPS",
-        help="measure mAP this often, and keep the best weights in the folder best of --out",
-    )
-    parser.add_argument(
-        "--eval-split", default="val", metavar="SPLIT", help="the part of the data to measure on (default: %(default)s)"
-    )
-    parser.add_argument("--log", choices=("tensorboard",), help="also write losses and mAP for TensorBoard, into --out")
-    parser.add_argument(
-        "--workers",
-        type=_whole(0),
-        default=0,
-        metavar="NUMBER",
-        help="processes that load images beside the training (default: 0)",
-    )
-    parser.add_argument(
-        "--option",
-        type=_option,
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a setting of the detector, such as min_size=480; may be given several times",
-    )
+    add = parser.add_argument
+    shapes = ", ".join(SHAPES)
+    add("--data", required=True, metavar="FOLDER", help=f"images with boxes, or drawn shapes: {shapes}")
+    add("--split", default="train", help="the part of the data to train on (default: %(default)s)")
+    add("--out", type=Path, required=True, metavar="FOLDER", help="where checkpoints, weights and curves go")
+    add("--model", choices=list(BUILDERS), default="tiny", help="the detector (default: %(default)s)")
+    add("--weights-backbone", metavar="NAME", help="a pretrained backbone, such as IMAGENET1K_V1; downloaded once")
+    add("--steps", type=_whole(1), default=Recipe.steps, help="how many batches to train on (default: %(default)s)")
+    add("--batch-size", type=_whole(1), default=Recipe.batch_size, help="images per step (default: %(default)s)")
+    rate = {"type": _positive, "default": Recipe.learning_rate, "metavar": "RATE"}
+    add("--learning-rate", **rate, help="the highest rate, reached after the warm-up (default: %(default)s)")
+    warmup = {"type": _share, "default": Recipe.warmup, "metavar": "SHARE"}
+    add("--warmup", **warmup, help="share of the steps in which the rate rises (default: %(default)s)")
+    norm = {"type": _positive, "default": Recipe.clip_norm, "metavar": "NORM"}
+    add("--clip-norm", **norm, help="longer gradients are shortened to this norm (default: %(default)s)")
+    augment = {"nargs": "?", "const": "mirror", "choices": list(AUGMENTATIONS)}
+    add("--augment", **augment, help="vary colours, and mirror images sideways or, with all-ways, upside down as well")
+    add("--seed", type=_whole(0), default=Recipe.seed, help="of everything random (default: %(default)s)")
+    add("--resume", action="store_true", help="go on with the run in --out, given the same options")
+    steps = {"type": _whole(1), "metavar": "STEPS"}
+    add("--checkpoint-every", **steps, default=100, help="how often to save (default: every %(default)s steps)")
+    add("--eval-every", **steps, help="how often to measure mAP; the best weights go into the folder best of --out")
+    add("--eval-split", default="val", metavar="SPLIT", help="the data to measure mAP on (default: %(default)s)")
+    add("--log", choices=("tensorboard",), help="also write losses and mAP for TensorBoard, into --out")
+    workers = {"type": _whole(0), "default": 0, "metavar": "NUMBER"}
+    add("--workers", **workers, help="how many more processes load images (default: %(default)s)")
+    option = {"type": _option, "action": "append", "default": [], "metavar": "NAME=VALUE"}
+    add("--option", **option, help="a setting of the detector, such as min_size=480; may be given several times")
     _device_option(parser)
 
 
 def _evaluate_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", required=True, metavar="FOLDER", help="the data, as for train")
-    parser.add_argument("--split", default="test", help="the part of the data to measure on (default: %(default)s)")
+    add = parser.add_argument
+    add("--data", required=True, metavar="FOLDER", help="images with boxes, as for train")
+    add("--split", default="test", help="the part of the data to measure on (default: %(default)s)")
     _weights_option(parser)
-    parser.add_argument(
+    add(
         "--style",
         choices=STYLES,
         default="voc",
-        help="voc: AP at IoU 0.5; voc07: the same from eleven points, as in the paper; coco: the mean over IoU 0.5 to "
-        "0.95, in COCO's twelve lines (default: %(default)s)",
+        help="voc: AP at IoU 0.5; voc07: the same, from eleven points, as in the paper; coco: the mean over IoU 0.5 to "
+        "0.95, and COCO's twelve lines (default: %(default)s)",
     )
-    parser.add_argument(
-        "--batch-size", type=_whole(1), default=8, help="images at a time; the result is the same (default: 8)"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures into this file")
+    add("--batch-size", type=_whole(1), default=8, help="images at a time (default: %(default)s)")
+    add("--json", type=Path, metavar="FILE", help="also write the figures into this file")
     _device_option(parser)
 
 
 def _predict_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="picture files")
+    add = parser.add_argument
+    add("images", nargs="+", metavar="IMAGE", help="image files")
     _weights_option(parser)
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="FOLDER", help="where the drawings and detections.json go"
-    )
-    parser.add_argument(
-        "--score", type=_share, default=0.5, help="leave out what scores less, 0 to 1 (default: %(default)s)"
-    )
+    add("--out", type=Path, required=True, metavar="FOLDER", help="where the drawings and detections.json go")
+    add("--score", type=_share, default=0.5, help="leave out what scores less, 0 to 1 (default: %(default)s)")
     _device_option(parser)
 
 
 def _look_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", required=True, metavar="FOLDER", help="a folder, or an annotation file in it")
-    parser.add_argument(
-        "--split",
-        default="train",
-        help="a split of the folder, all, or a share such as train:0.8 (default: %(default)s)",
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the report into this file, as data")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="draw nine images with their boxes into this file")
+    add = parser.add_argument
+    add("--data", required=True, metavar="FOLDER", help="a folder, or an annotation file in it")
+    add("--split", default="train", help="a split, all, or a share such as train:0.8 (default: %(default)s)")
+    add("--json", type=Path, metavar="FILE", help="also write the report into this file, as data")
+    add("--out", type=Path, metavar="FILE", help="draw nine images with their boxes into this file")
 
 
 def _download_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", choices=("voc2007", "bccd", "penn-fudan"), help="the data set")
-    parser.add_argument(
-        "--out", type=Path, default=Path("data"), metavar="FOLDER", help="where it goes (default: %(default)s)"
-    )
+    add = parser.add_argument
+    add("name", choices=("voc2007", "bccd", "penn-fudan"), help="the data set")
+    add("--out", type=Path, default=Path("data"), metavar="FOLDER", help="where it goes (default: %(default)s)")
 
 
 def _weights_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--weights",
-        type=Path,
-        required=True,
-        metavar="FOLDER",
-        help="the --out of a training, whose newest weights are taken, or its folder best",
-    )
+    what = "the --out of a training, whose newest weights are taken, or its folder best"
+    parser.add_argument("--weights", type=Path, required=True, metavar="FOLDER", help=what)
 
 
 def _device_option(parser: argparse.ArgumentParser) -> None:

@@ -143,17 +143,20 @@ class Report:
 
 def fit_box(corners: Box, size: Size, report: Report, case: str) -> Box | None:
     """The box x1, y1, x2, y2 cut at the border of an image of `size` (width, height); None, and a note, if unusable."""
-    x1, y1, x2, y2 = corners
-    if not all(map(math.isfinite, corners)):
-        return report.skip_box("a coordinate is not a finite number", case)
-    if x2 < x1 or y2 < y1:
-        return report.skip_box("its corners are in the wrong order", case)
-    if min(x2 - x1, y2 - y1) < SMALLEST_SIDE:
-        return report.skip_box(NO_AREA, case)
-    width, height = size
+    (x1, y1, x2, y2), (width, height) = corners, size
     box = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
-    if min(box[2] - box[0], box[3] - box[1]) < SMALLEST_SIDE:
-        return report.skip_box("it lies outside the image", case)
+    reason = ""
+    if not all(map(math.isfinite, corners)):
+        reason = "a coordinate is not a finite number"
+    elif x2 < x1 or y2 < y1:
+        reason = "its corners are in the wrong order"
+    elif min(x2 - x1, y2 - y1) < SMALLEST_SIDE:
+        reason = NO_AREA
+    elif min(box[2] - box[0], box[3] - box[1]) < SMALLEST_SIDE:
+        reason = "it lies outside the image"
+    if reason:
+        report.skip_box(reason, case)
+        return None
     if box != corners:
         report.adjust("the box was cut at the border of the image", case)
     return box

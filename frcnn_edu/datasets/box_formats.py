@@ -20,6 +20,8 @@ ORDERS: dict[str, Callable] = {
 }
 """The corners x1, y1, x2, y2 that four numbers in each order stand for."""
 
+Numbers = Sequence[float] | np.ndarray
+
 BORDER_SHARE, BORDER_PIXELS = 0.01, 1.0
 """How far a box may reach over the border and still count as inside: annotators and rounding do so."""
 
@@ -41,7 +43,7 @@ class BoxFormat:
     order: str
     fractions: bool = False
 
-    def corners(self, numbers: Sequence, size: Sequence) -> tuple:
+    def corners(self, numbers: Numbers, size: Numbers) -> tuple:
         """x1, y1, x2, y2 in pixels; `size` is the image's (width, height). Takes numbers or arrays of them."""
         x1, y1, x2, y2 = ORDERS[self.order](*numbers)
         width, height = size if self.fractions else (1, 1)
@@ -113,7 +115,7 @@ def _doubt_order(expected: BoxFormat, numbers: np.ndarray, sizes: np.ndarray, ar
     others = [BoxFormat(order, expected.fractions) for order in ORDERS if order != expected.order]
     inside = _inside(expected, numbers, sizes)
     fits = {other: _inside(other, numbers, sizes).mean() for other in others}
-    best = max(others, key=fits.get)
+    best = max(others, key=lambda other: fits[other])
     if _is_doubtful(inside) and fits[best] >= MOST:
         outside = (~inside).sum()
         return (

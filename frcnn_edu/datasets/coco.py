@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from frcnn_edu.datasets.annotations import AnnotatedBox, AnnotatedImage, Box, Content, Size
 from frcnn_edu.datasets.box_formats import COCO_BOXES
-from frcnn_edu.datasets.field_values import flag, identifier, number, read_text
+from frcnn_edu.datasets.field_values import flag, identifier, number, numbers, read_text
 from frcnn_edu.datasets.file_tree import FileTree, case_note, match, nearness, parts_of, split_in, split_of
 
 SECTIONS = ("images", "annotations", "categories")
@@ -87,9 +87,9 @@ def _read(tree: FileTree, file: PurePosixPath) -> Content:
     by_image.pop(None, None)
     strays = []
     for annotation in content["annotations"]:
-        image = _id(annotation, "image_id")
-        if image in by_image:
-            by_image[image].append(annotation)
+        of_image = _id(annotation, "image_id")
+        if of_image in by_image:
+            by_image[of_image].append(annotation)
         else:
             what = _excerpt(annotation.get("image_id") if isinstance(annotation, dict) else annotation)
             strays.append(AnnotatedBox(f"{file}, image_id {what}", problem="it belongs to no image of the file"))
@@ -144,12 +144,11 @@ def _box(categories: dict[int | str, str], image: str, annotation: dict) -> Anno
     if category not in categories:
         what = _excerpt(annotation.get("category_id"))
         return AnnotatedBox(case, problem=f"its category_id {what} is not among the categories")
-    numbers, notes = _numbers(annotation.get("bbox")), []
-    if numbers is None:
-        outline = None if annotation.get("bbox") else _outline(annotation.get("segmentation"))
-        if outline is None:
-            return AnnotatedBox(case, categories[category], problem="its bbox is not a list of four numbers")
-        numbers, notes = outline, ["the box was made from the segmentation"]
+    box, notes = _four_numbers(annotation.get("bbox")), []
+    if box is None and not annotation.get("bbox"):
+        box, notes = _outline(annotation.get("segmentation")), ["the box was made from the segmentation"]
+    if box is None:
+        return AnnotatedBox(case, categories[category], problem="its bbox is not a list of four numbers")
     crowd = False
     for key in CROWD_FLAGS:
         value = flag(annotation.get(key))
@@ -157,22 +156,22 @@ def _box(categories: dict[int | str, str], image: str, annotation: dict) -> Anno
         notes += [f"{key} is {_excerpt(annotation[key])}: taken as no"] if value is None else []
     area = number(annotation.get("area"))
     area = area if area is not None and area > 0 else None
-    return AnnotatedBox(case, categories[category], numbers, crowd=crowd, area=area, notes=tuple(notes))
+    return AnnotatedBox(case, categories[category], box, crowd=crowd, area=area, notes=tuple(notes))
 
 
-def _numbers(bbox: object) -> Box | None:
-    values = tuple(map(number, bbox)) if isinstance(bbox, list) else ()
-    return values if len(values) == 4 and None not in values else None
+def _four_numbers(bbox: object) -> Box | None:
+    values = numbers(bbox) if isinstance(bbox, list) and len(bbox) == 4 else None
+    return None if values is None else (values[0], values[1], values[2], values[3])
 
 
 def _outline(segmentation: object) -> Box | None:
     """x, y, width, height of the polygons of a segmentation; None if it has none."""
     if not isinstance(segmentation, list) or not all(isinstance(polygon, list) for polygon in segmentation):
         return None
-    values = [[number(value) for value in polygon] for polygon in segmentation]
-    if not values or any(None in polygon or len(polygon) < 6 or len(polygon) % 2 for polygon in values):
+    polygons = [values for polygon in segmentation if (values := numbers(polygon)) is not None]
+    if not polygons or len(polygons) < len(segmentation) or any(len(one) < 6 or len(one) % 2 for one in polygons):
         return None
-    xs, ys = ([value for polygon in values for value in polygon[start::2]] for start in (0, 1))
+    xs, ys = ([value for polygon in polygons for value in polygon[start::2]] for start in (0, 1))
     return min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
 
 

@@ -12,10 +12,10 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from frcnn_edu.anchors import PAPER_ASPECT_RATIOS, PAPER_SIZES, base_anchors
 from frcnn_edu.config import Config
@@ -105,7 +105,17 @@ class Coverage:
         )
 
 
-def examine(dataset: Dataset, class_names: Sequence[str] | None = None) -> DataReport:
+class _Named(Protocol):
+    """A data set of (image, target) pairs that knows the names of its classes."""
+
+    class_names: tuple[str, ...]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]: ...
+
+
+def examine(dataset: _Named, class_names: Sequence[str] | None = None) -> DataReport:
     """The report on a data set of (image, target) pairs; every image is loaded, unless the data set knows its sizes.
 
     Class names are `dataset.class_names`, if not given. Raises ValueError for a data set without images.

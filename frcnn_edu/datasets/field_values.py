@@ -7,7 +7,9 @@ None for anything else, which the caller then reports by name.
 import codecs
 import math
 import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import cast
 
 NO = ("", "false", "no", "n", "f", "none", "null", "unspecified")
 YES = ("true", "yes", "y", "t")
@@ -24,6 +26,12 @@ BYTE_ORDER_MARKS = (
 )
 SUPERSETS = {"gb2312": "gb18030", "gbk": "gb18030", "ascii": "utf-8", "us-ascii": "utf-8"}
 """Encodings that tools declare although they write characters of a larger one."""
+
+
+def numbers(values: Iterable[object]) -> tuple[float, ...] | None:
+    """All values as numbers; None if one of them is not."""
+    found = tuple(map(number, values))
+    return None if None in found else cast(tuple[float, ...], found)
 
 
 def number(value: object) -> float | None:

@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -125,11 +125,13 @@ class FolderDataset(Dataset):
         """One image and its boxes; None, and a note in the report, where the image cannot be used."""
         if image.path is None:
             reason, _, detail = image.problem.partition(": ")
-            return self.report.skip_image(reason, image.name, detail)
+            self.report.skip_image(reason, image.name, detail)
+            return None
         try:
             header = read_header(image.path, whole=True)
         except (ImageError, OSError) as error:
-            return self.report.skip_image("the image cannot be read", image.name, str(error))
+            self.report.skip_image("the image cannot be read", image.name, str(error))
+            return None
         for note in image.notes:
             self.report.adjust(note, f"{image.name}, image {image.path.name}")
         upright = is_upright(header, image.size, self.report, image.name)
@@ -149,10 +151,10 @@ class FolderDataset(Dataset):
 
     def _corners(self, box: AnnotatedBox, size: Size, annotated: Size | None) -> Box | None:
         """The corners of a box that stays, counted; None where it is dropped."""
-        if box.problem:
-            return self.report.skip_box(box.problem, box.case)
-        if box.class_name not in self._labels:
-            return self.report.skip_box(f"class {box.class_name!r} is not among the given classes", box.case)
+        unknown = "" if box.class_name in self._labels else f"class {box.class_name!r} is not among the given classes"
+        if box.problem or unknown:
+            self.report.skip_box(box.problem or unknown, box.case)
+            return None
         for note in box.notes:
             self.report.adjust(note, box.case)
         self._evidence.add(box.numbers, size, annotated, box.area)
@@ -225,7 +227,7 @@ def _tree(root: Path) -> FileTree:
     return tree if tree.images.files else FileTree(root.parent.parent, named=root)
 
 
-def _near_twins(names: Sequence[str]) -> str:
+def _near_twins(names: Iterable[str]) -> str:
     """A warning of class names that differ only in case or blanks: probably one class, misspelled."""
     spellings = defaultdict(list)
     for name in names:

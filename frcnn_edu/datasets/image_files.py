@@ -120,7 +120,7 @@ def read_header(source: Source, max_pixels: int = MAX_PIXELS, whole: bool = Fals
     with _readable(source) as image:
         _reject_giants(image, _name(source), max_pixels)
         header = ImageHeader(*image.size, _orientation(image))
-        if whole and not _ends_as_its_format(image):
+        if whole and not _ends_as_its_format(image, source):
             _decoded(image, source)
         return header
 
@@ -242,17 +242,14 @@ def _content(source: Source) -> bytes:
     return source.read()
 
 
-def _ends_as_its_format(image: Image.Image) -> bool:
-    """Whether the last bytes of an open image's file are those of a complete one; False for a format without such."""
-    ending = ENDINGS.get(image.format)
-    if ending is None or image.fp is None:
+def _ends_as_its_format(image: Image.Image, source: Source) -> bool:
+    """Whether the last bytes of a file are those of a complete image; False where that cannot be told so."""
+    ending = ENDINGS.get(image.format or "")
+    if ending is None or not isinstance(source, (str, os.PathLike)):
         return False
-    place = image.fp.tell()
-    image.fp.seek(0, os.SEEK_END)
-    image.fp.seek(max(image.fp.tell() - len(ending), 0))
-    last = image.fp.read()
-    image.fp.seek(place)
-    return last == ending
+    with open(source, "rb") as file:
+        file.seek(-len(ending), os.SEEK_END)
+        return file.read() == ending
 
 
 def _unknown_kind(source: Source) -> str:

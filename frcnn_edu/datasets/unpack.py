@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO
 
 MOST_MEMBERS = 200_000
 LARGEST_UNPACKED = 4 * 2**30
@@ -31,7 +31,7 @@ class _Member:
     size: int
     kind: str
     """ "file", "folder", or what else it is, in words."""
-    open: Callable[[], BinaryIO]
+    open: Callable[[], IO[bytes] | None]
 
 
 def unpack(archive: Path, folder: Path, keep: str = "", largest: int = LARGEST_UNPACKED) -> list[Path]:
@@ -76,7 +76,10 @@ def _target(member: _Member, archive: Path, folder: Path, keep: str) -> Path | N
 
 def _write(member: _Member, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    with member.open() as source, target.open("wb") as copy:
+    source = member.open()
+    if source is None:
+        raise UnpackError(f"{member.name} holds no bytes")
+    with source, target.open("wb") as copy:
         shutil.copyfileobj(source, copy)
     if target.stat().st_size != member.size:
         raise UnpackError(f"{member.name} unpacked to {target.stat().st_size:,} bytes instead of {member.size:,}")

@@ -22,7 +22,7 @@ from xml.parsers import expat
 from frcnn_edu.datasets import BACKGROUND
 from frcnn_edu.datasets.annotations import AnnotatedBox, AnnotatedImage, Content, Size
 from frcnn_edu.datasets.box_formats import VOC_BOXES
-from frcnn_edu.datasets.field_values import decode, flag, number, read_text
+from frcnn_edu.datasets.field_values import decode, flag, number, numbers, read_text
 from frcnn_edu.datasets.file_tree import (
     IMAGE_SUFFIXES,
     FileTree,
@@ -79,8 +79,8 @@ class Voc:
         self._annotated = {file: self._annotated_image(file, one) for file, one in parsed.items()}
         self._lists = self._find_lists()
         self._folders: dict[str, list[PurePosixPath]] = defaultdict(list)
-        for file in files:
-            if split := split_of(file) or split_of(self._image_of[file] if self._has_image(file) else file):
+        for file, image in self._image_of.items():
+            if split := split_of(file) or (None if isinstance(image, str) else split_of(image)):
                 self._folders[split].append(file)
         self.splits = tuple(self._lists or self._folders)
 
@@ -90,15 +90,12 @@ class Voc:
         if split is not None and self._lists:
             return Content(names, self._listed(self._lists[split]))
         files = list(self._annotated) if split is None else self._folders[split]
-        return Content(names, [*map(self._annotated.get, files), *self._without_annotation(files)])
-
-    def _has_image(self, file: PurePosixPath) -> bool:
-        return isinstance(self._image_of[file], PurePosixPath)
+        return Content(names, [*(self._annotated[file] for file in files), *self._without_annotation(files)])
 
     def _annotated_image(self, file: PurePosixPath, parsed: "_Parsed") -> AnnotatedImage:
         image = self._image_of[file]
-        if parsed.problem or isinstance(image, str):
-            return AnnotatedImage(str(file), problem=parsed.problem or image)
+        if isinstance(image, str) or parsed.problem:
+            return AnnotatedImage(str(file), problem=parsed.problem or str(image))
         notes = case_note(file.stem, image.stem)
         return AnnotatedImage(str(file), self._tree.path(image), parsed.boxes, parsed.size, notes=notes)
 
@@ -140,7 +137,7 @@ class Voc:
     def _without_annotation(self, files: list[PurePosixPath]) -> list[AnnotatedImage]:
         """The images without an XML file that lie among those of `files`."""
         used = set(self._image_of.values())
-        folders = {self._image_of[file].parent for file in files if self._has_image(file)}
+        folders = {image.parent for file in files if not isinstance(image := self._image_of[file], str)}
         images = [image for image in self._tree.images.files if image.parent in folders and image not in used]
         return [AnnotatedImage(str(image), problem=NO_ANNOTATION) for image in images]
 
@@ -229,22 +226,18 @@ def _box(element: Element, case: str, first_pixel: int) -> AnnotatedBox:
     name, bndbox = _text(element, "name"), element.find("bndbox")
     difficult = flag(_text(element, "difficult"))
     notes = () if difficult is not None else (f"difficult is {_text(element, 'difficult')!r}: taken as no",)
-    problem, sides = "", {}
     if not name:
-        problem = "an object has no <name>"
-    elif bndbox is None:
+        return AnnotatedBox(case, problem="an object has no <name>")
+    if bndbox is None:
         others = [f"<{child.tag}>" for child in element if len(child) and child.tag not in ("part", "actions")]
-        problem = f"an object has no <bndbox>{', but ' + others[0] if others else ''}"
-    else:
-        sides = {side: number(_text(bndbox, side)) for side in SIDES}
-        missing = [side for side in SIDES if bndbox.find(side) is None]
-        if missing:
-            problem = f"a <bndbox> has no <{missing[0]}>"
-        elif None in sides.values():
-            problem = "a coordinate is not a finite number"
-    if problem:
-        return AnnotatedBox(case, name, problem=problem)
-    x1, y1, x2, y2 = (sides[side] for side in SIDES)
+        return AnnotatedBox(case, name, problem=f"an object has no <bndbox>{', but ' + others[0] if others else ''}")
+    for side in SIDES:
+        if bndbox.find(side) is None:
+            return AnnotatedBox(case, name, problem=f"a <bndbox> has no <{side}>")
+    sides = numbers(_text(bndbox, side) for side in SIDES)
+    if sides is None:
+        return AnnotatedBox(case, name, problem="a coordinate is not a finite number")
+    x1, y1, x2, y2 = sides
     return AnnotatedBox(case, name, (x1 - first_pixel, y1 - first_pixel, x2, y2), bool(difficult), notes=notes)
 
 

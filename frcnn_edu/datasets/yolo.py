@@ -7,13 +7,13 @@ Lines of a segmentation (class and polygon) give the box around the polygon.
 As in ultralytics, an image without a text file is one without objects; how many there are is reported.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import PurePosixPath
 
 from frcnn_edu.datasets.annotations import AnnotatedBox, AnnotatedImage, Box, Content
 from frcnn_edu.datasets.box_formats import YOLO_BOXES
-from frcnn_edu.datasets.field_values import identifier, number, read_text
+from frcnn_edu.datasets.field_values import identifier, numbers, read_text
 from frcnn_edu.datasets.file_tree import (
     IMAGE_SUFFIXES,
     LISTED_TWICE,
@@ -70,23 +70,18 @@ class Yolo:
 
     def looks_like_yolo(self) -> bool:
         """Whether a text file beside one of the images begins with a line of numbers."""
-        for text in sorted(self._texts)[:SAMPLE]:
-            rows = [row for row in self._lines(text) if row]
-            if rows and len(rows[0]) >= COLUMNS and None not in map(number, rows[0]):
-                return True
-        return False
+        first_rows = [rows[0] for text in sorted(self._texts)[:SAMPLE] if (rows := self._rows(text))]
+        return any(len(row) >= COLUMNS and numbers(row) for row in first_rows)
 
     def read(self, split: str | None) -> Content:
         """One split, or all images; class names are those of data.yaml or classes.txt, else numbers."""
-        images = self._annotated_images() if split is None else self._by_split[split]
+        images: Images = [*self._annotated_images()] if split is None else self._by_split[split]
         names, warnings = self._names, []
         if names is None:
-            rows = (row for text in self._texts for row in self._lines(text) if row)
+            rows = (row for text in self._texts for row in self._rows(text))
             classes = {one for row in rows if isinstance(one := identifier(row[0]), int) and one >= 0}
             names = {one: f"class {one}" for one in sorted(classes)}
-            warnings.append(
-                "no data.yaml or classes.txt has the names of the classes: they are called by their numbers"
-            )
+            warnings.append("the class names are missing (data.yaml or classes.txt): classes are called by number")
         annotated = [one if isinstance(one, AnnotatedImage) else self._annotated(one, names) for one in images]
         return Content(list(dict.fromkeys(names.values())), annotated + self._without_image(images), warnings=warnings)
 
@@ -95,18 +90,25 @@ class Yolo:
         if isinstance(text, str) and text:
             reason = "another image has the same text file" if text == LISTED_TWICE else text
             return AnnotatedImage(str(image), problem=reason)
-        notes, boxes = ("no text file: taken as an image without objects",), []
-        if text:
-            try:
-                rows = self._lines(text)
-            except (ValueError, OSError) as error:
-                return AnnotatedImage(str(image), problem=f"the annotation cannot be read: {error}")
-            pose = "kpt_shape" in self.settings
-            notes = ()
-            boxes = [_box(row, f"{text}, line {line}", names, pose) for line, row in enumerate(rows, 1) if row]
-        return AnnotatedImage(str(image), self._tree.path(image), boxes, notes=notes)
+        if isinstance(text, str):
+            note = "no text file: taken as an image without objects"
+            return AnnotatedImage(str(image), self._tree.path(image), notes=(note,))
+        try:
+            rows = self._lines(text)
+        except (ValueError, OSError) as error:
+            return AnnotatedImage(str(image), problem=f"the annotation cannot be read: {error}")
+        pose = "kpt_shape" in self.settings
+        boxes = [_box(row, f"{text}, line {line}", names, pose) for line, row in enumerate(rows, 1) if row]
+        return AnnotatedImage(str(image), self._tree.path(image), boxes)
 
-    def _annotated_images(self) -> Images:
+    def _rows(self, text: PurePosixPath) -> list[list[str]]:
+        """The lines of a text file that are not empty; none where it cannot be read, which is counted elsewhere."""
+        try:
+            return [row for row in self._lines(text) if row]
+        except (ValueError, OSError):
+            return []
+
+    def _annotated_images(self) -> list[PurePosixPath]:
         """All images in the folders where some image has a text file."""
         folders = {image.parent for image, text in self._text_of.items() if text}
         return [image for image in self._text_of if image.parent in folders or not folders]
@@ -123,7 +125,7 @@ class Yolo:
 
     def _from_settings(self, source: PurePosixPath) -> dict[str, Images]:
         """The splits that the YAML file names as folders or lists; what is not there is left out."""
-        splits = {}
+        splits: dict[str, Images] = {}
         for key, value in self.settings.items():
             places = [value] if isinstance(value, str) else value if isinstance(value, list) else []
             if isinstance(key, str) and split_in(key) and all(isinstance(place, str) for place in places):
@@ -202,7 +204,7 @@ def _names_in(settings: dict, source: PurePosixPath) -> dict[int, str]:
     result = {identifier(key): name for key, name in pairs}
     if not result or not all(isinstance(key, int) and isinstance(name, str | int) for key, name in result.items()):
         raise ValueError(f"{source}: names must be a list of class names, or a number and a name for each class")
-    return {key: str(name).strip() for key, name in sorted(result.items())}
+    return {key: str(name).strip() for key, name in sorted(result.items()) if isinstance(key, int)}
 
 
 def _listed_names(tree: FileTree) -> dict[int, str] | None:
@@ -220,18 +222,18 @@ def _listed_names(tree: FileTree) -> dict[int, str] | None:
 
 def _box(row: list[str], case: str, names: dict[int, str], pose: bool) -> AnnotatedBox:
     """The box of one line."""
-    label, values = identifier(row[0]), [number(value) for value in row[1:]]
-    if not isinstance(label, int) or None in values:
+    label, values = identifier(row[0]), numbers(row[1:])
+    if not isinstance(label, int) or values is None:
         return AnnotatedBox(case, problem="a line holds something else than a class number and numbers")
     if label not in names:
         return AnnotatedBox(case, problem=f"class number {label} has no name")
     if len(values) == COLUMNS - 1 or (pose and len(values) >= COLUMNS):
-        return AnnotatedBox(case, names[label], tuple(values[: COLUMNS - 1]))
+        return AnnotatedBox(case, names[label], (values[0], values[1], values[2], values[3]))
     if len(values) >= 6 and len(values) % 2 == 0:
         return AnnotatedBox(case, names[label], _around(values[0::2], values[1::2]))
     return AnnotatedBox(case, names[label], problem=f"a line has {count(len(row), 'number')} instead of {COLUMNS}")
 
 
-def _around(xs: list[float], ys: list[float]) -> Box:
+def _around(xs: Sequence[float], ys: Sequence[float]) -> Box:
     """Centre, width and height of the box around a polygon."""
     return (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2, max(xs) - min(xs), max(ys) - min(ys)

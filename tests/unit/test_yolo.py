@@ -117,7 +117,7 @@ def test_without_names_classes_are_called_by_their_numbers_which_is_said(folder)
     dataset = read_folder(folder)
     assert dataset.class_names[1:] == ("class 0", "class 1", "class 7")
     (warning,) = dataset.summary().warnings
-    assert warning.startswith("no data.yaml or classes.txt has the names of the classes")
+    assert warning.startswith("the class names are missing (data.yaml or classes.txt)")
 
 
 def test_class_names_are_the_same_in_every_split_and_in_the_order_of_their_numbers(tmp_path):

@@ -146,7 +146,7 @@ class StepsExplorer extends Explorer {
   /** @param {number} step */
   writeTable(step) {
     this.table.replaceChildren();
-    addLine(this.table, ["step", "boxes", `objects reached (IoU ≥ ${REACHED})`], "th");
+    addLine(this.table, ["step", "boxes", `objects reached (IoU ≥ ${REACHED})`], "heads");
     this.names.forEach((name, index) => {
       const reached = `${this.reached[index]} of ${this.objects.length / 4}`;
       const texts = [`${index + 1} · ${name}: ${WHAT[index]}`, wholeNumber(this.left[index].length), reached];
