@@ -10,6 +10,7 @@ import re
 from dataclasses import asdict, dataclass
 
 SKY_BLUE = "#56B4E9"
+BLUE = "#0072B2"
 GREEN = "#009E73"
 VERMILION = "#D55E00"
 GREY = "#BBBBBB"
