@@ -377,7 +377,7 @@ def _show_plainly(message: Warning | str, *_: object, **__: object) -> None:
 def _complain(command: str, error: BaseException) -> None:
     """Print one line: what happened, what is saved, and what to try next."""
     parts = [_sentence(error), *getattr(error, "__notes__", []), _advice(command, error)]
-    print(f"frcnn_edu {command}: {'; '.join(part for part in parts if part)}", file=sys.stderr)
+    print(f"frcnn-edu {command}: {'; '.join(part for part in parts if part)}", file=sys.stderr)
 
 
 def _sentence(error: BaseException) -> str:

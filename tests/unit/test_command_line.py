@@ -140,7 +140,7 @@ def test_a_mistyped_option_is_one_sentence_and_nothing_is_written(inside, words,
         (["--split", "nowhere"], "nowhere"),
         (["--eval-every", "1", "--eval-split", "nowhere"], "nowhere"),
         (["--data", "no-such-folder"], "no-such-folder"),
-        (["--weights-backbone", "NAME", "--model", "mobilenet_v2"], "mobilenet_v2 has no weights 'NAME'"),
+        (["--weights-backbone", "NAME", "--model", "mobilenet_v2"], "has no weights 'NAME' of mobilenet_v2"),
         (["--option", "image_std=[0, 0, 0]"], "no step was completed, and run is left as it was"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -150,7 +150,7 @@ def test_a_training_that_cannot_begin_is_refused_in_one_line_and_nothing_is_writ
     status, _, err = run(*tiny_training("--out", "run", *given), cpu=False)
     line = err.splitlines()[-1]
     assert status == 1
-    assert line.startswith("frcnn_edu train: ")
+    assert line.startswith("frcnn-edu train: ")
     assert message in line
     assert "Traceback" not in err
     assert list(inside.iterdir()) == []
@@ -160,7 +160,7 @@ def test_an_out_that_is_a_file_is_named(inside):
     Path("run").write_text("mine")
     status, _, err = run(*tiny_training("--out", "run"))
     assert status == 1
-    assert err.splitlines()[-1] == "frcnn_edu train: run: File exists"
+    assert err.splitlines()[-1] == "frcnn-edu train: run: File exists"
 
 
 def test_the_program_answers_as_a_module_and_with_its_exit_status(inside):
@@ -188,7 +188,7 @@ def test_a_download_that_fails_is_said_in_a_line(tmp_path, monkeypatch):
     monkeypatch.setattr("frcnn_edu.__main__.download", fail)
     status, _, err = run("download", "bccd", "--out", tmp_path, cpu=False)
     assert status == 1
-    assert err == "frcnn_edu download: the server is not there: connect and call again\n"
+    assert err == "frcnn-edu download: the server is not there: connect and call again\n"
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_an_error_of_pytorch_or_the_system_becomes_one_line(monkeypatch, error, 
 
     monkeypatch.setattr("frcnn_edu.__main__.download", fail)
     status, _, err = run("download", "bccd", cpu=False)
-    assert err.startswith(f"frcnn_edu download: {line}")
+    assert err.startswith(f"frcnn-edu download: {line}")
     assert err.count("\n") == 1
     assert status == (130 if isinstance(error, KeyboardInterrupt) else 1)
 
@@ -349,7 +349,7 @@ def test_weights_of_other_classes_are_refused_before_the_work(tmp_path, monkeypa
     train(card.build(), Cells(), Recipe(steps=1, batch_size=1), tmp_path / "run", card, progress=False)
     status, _, err = evaluation(tmp_path / "run")
     assert status == 1
-    assert err == "frcnn_edu evaluate: shapes-plain have 7 classes, the weights 1\n"
+    assert err == "frcnn-edu evaluate: shapes-plain have 7 classes, the weights 1\n"
 
 
 def test_a_place_for_the_figures_that_cannot_be_is_refused_before_the_work(weights, tmp_path, monkeypatch):
@@ -493,7 +493,7 @@ def test_whatever_ends_predict_leaves_what_was_found_before(weights, inside, mon
     monkeypatch.setattr("frcnn_edu.__main__._detect", interrupted)
     status, _, err, found = prediction(weights, "a.png", "b.png")
     assert status == 130
-    assert err == "frcnn_edu predict: stopped by Ctrl-C\n"
+    assert err == "frcnn-edu predict: stopped by Ctrl-C\n"
     assert list(found) == ["a.png"]
 
 
