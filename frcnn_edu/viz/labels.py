@@ -66,8 +66,8 @@ def add_label(ax: Axes, text: str, box: tuple[float, float, float, float], color
     return label
 
 
-def readable_on(color: str) -> str:
-    """Black or white, whichever is more legible on `color`."""
+def readable_on(color: Any) -> str:
+    """Black or white, whichever is more legible on `color`, any colour that matplotlib takes."""
     luminance = sum(weight * channel for weight, channel in zip(LUMINANCE, to_rgb(color), strict=True))
     return "black" if luminance > BRIGHT else "white"
 
