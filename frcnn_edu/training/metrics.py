@@ -117,7 +117,7 @@ class Evaluation:
         iou = "0.50:0.95" if self.iou_threshold is None else f"{self.iou_threshold:.2f}"
         aside = f" ({self.set_aside} more are difficult or crowds, and do not count)" if self.set_aside else ""
         images = f"{self.images} image{'s' * (self.images != 1)}"
-        lines = [f"{images}, {sum(self.ground_truths.values())} objects{aside}", f"style {self.style}, IoU {iou}"]
+        lines = [f"{images}, {sum(self.ground_truths.values())} objects to find{aside}", f"style {self.style}, IoU {iou}"]
         names = ("class", *self.per_class, "mAP")
         width = max(map(len, names))
         lines.append(f"{'class':{width}}  objects  AP")
