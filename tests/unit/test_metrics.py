@@ -317,7 +317,7 @@ def test_printed_it_says_what_was_counted_and_what_was_not():
     targets = [target([BOX, ELSEWHERE], [1, 1], difficult=[False, True]), target([])]
     result = evaluate([detection([BOX], [0.9]), detection([], [])], targets, class_names=names, iou_threshold=0.75)
     assert str(result).splitlines() == [
-        "2 images, 1 objects to find (1 more are difficult or crowds, and do not count)",
+        "2 images, 1 object to find (1 more are difficult or crowds, and do not count)",
         "style voc, IoU 0.75",
         "class  objects  AP",
         "cat          1  1.0000",
