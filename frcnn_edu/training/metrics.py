@@ -116,8 +116,8 @@ class Evaluation:
     def __str__(self) -> str:
         iou = "0.50:0.95" if self.iou_threshold is None else f"{self.iou_threshold:.2f}"
         aside = f" ({self.set_aside} more are difficult or crowds, and do not count)" if self.set_aside else ""
-        images = f"{self.images} image{'s' * (self.images != 1)}"
-        lines = [f"{images}, {sum(self.ground_truths.values())} objects{aside}", f"style {self.style}, IoU {iou}"]
+        images, objects = _number(self.images, "image"), _number(sum(self.ground_truths.values()), "object")
+        lines = [f"{images}, {objects} to find{aside}", f"style {self.style}, IoU {iou}"]
         names = ("class", *self.per_class, "mAP")
         width = max(map(len, names))
         lines.append(f"{'class':{width}}  objects  AP")
@@ -389,6 +389,10 @@ def _label_names(class_names: Sequence[str] | None, found: list[_Boxes], wanted:
             f"label {occurring[-1]} has no name: class_names has {len(class_names)} entries, the background among them"
         )
     return dict(list(enumerate(class_names))[1:])
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _joined(columns: list[Array], dtype: type) -> Array:

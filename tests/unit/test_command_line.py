@@ -296,7 +296,7 @@ def test_evaluate_says_what_each_number_means(weights, tmp_path, style):
     targets = [SCENES[index][1]["labels"] for index in range(len(SCENES))]
     counts = torch.cat(targets).bincount(minlength=len(NAMES)).tolist()
     assert lines[0] == "shapes-plain, split test"
-    assert lines[1] == f"4 images, {sum(counts)} objects"
+    assert lines[1] == f"4 images, {sum(counts)} objects to find"
     assert lines[2] == f"style {style}, IoU {'0.50:0.95' if style == 'coco' else '0.50'}"
     for name, count, line in zip(NAMES[1:], counts[1:], lines[4:], strict=False):
         assert re.fullmatch(
