@@ -1,6 +1,6 @@
 """The command line: ``frcnn-edu COMMAND``, or ``python -m frcnn_edu COMMAND``; ``--help`` lists the commands.
 
-What they do is in `commands`. Only the module of the command that is given gets loaded, since torch takes seconds.
+What they do is in `commands`. Only the module of the given command is loaded, because torch takes seconds.
 """
 
 import argparse
@@ -16,23 +16,20 @@ from typing import NoReturn
 import shtab
 
 from frcnn_edu import __version__
-from frcnn_edu.commands.messages import FAILED, SIGNALLED, complain
+from frcnn_edu.commands.reporting import EXPECTED, FAILED, SIGNALLED, complain, show_plainly
 
 COMMANDS = {
-    "lab": ("lab", "open the lessons in JupyterLab, in your own copies", "my_lessons"),
-    "page": ("lab", "open a page to drop photographs on and see what is found", "--weights runs/bccd"),
-    "train": ("detector", "train a detector on images with boxes", "--data data/bccd --out runs/bccd"),
-    "evaluate": ("detector", "measure how good a trained detector is", "--data data/bccd --weights runs/bccd"),
-    "predict": ("detector", "find objects in pictures of yours", "photo.jpg --weights runs/bccd --out found"),
-    "look": ("detector", "report what a folder of images and boxes holds", "--data data/bccd --out look.png"),
-    "download": ("detector", "fetch a data set to train on", "bccd"),
+    "lab": ("lab", "open the lessons in JupyterLab, in copies of your own", "lab my_lessons"),
+    "page": ("lab", "open a page to drop photographs on and see what is found", "page --weights runs/bccd"),
+    "train": ("detector", "train a detector on images with boxes", "train --data data/bccd --out runs/bccd"),
+    "evaluate": ("detector", "measure how good a detector is", "evaluate --data data/bccd --weights runs/bccd"),
+    "predict": ("detector", "find objects in pictures", "predict photo.jpg --weights runs/bccd --out found"),
+    "look": ("detector", "report what a folder of images and boxes holds", "look --data data/bccd --out look.png"),
+    "download": ("detector", "fetch a data set", "download bccd"),
 }
-"""Every command: its module in `commands`, its line of help, and an example."""
+"""Every command: the module of `commands` that holds it, its line of help, and an example."""
 
 COMPLETION = "--print-completion"
-
-EXPECTED = (ValueError, TypeError, OSError, ArithmeticError, ImportError, RuntimeError, MemoryError)
-"""What ends a command in one line; any other error is a fault of the program and shows its traceback."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a name that the console cannot print gets question marks
     options = _parse(sys.argv[1:] if arguments is None else arguments)
     with warnings.catch_warnings():
-        warnings.showwarning = _show_plainly  # type: ignore[assignment]
+        warnings.showwarning = show_plainly
         try:
             return options.run(options) or 0
         except KeyboardInterrupt as stop:
@@ -53,10 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return FAILED
 
 
-def _show_plainly(message: Warning | str, *_: object) -> None:
-    print(f"note: {message}", file=sys.stderr)
-
-
 class _Parser(argparse.ArgumentParser):
     """Says in one line what is wrong with the options."""
 
@@ -64,27 +57,27 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} (--help lists the options)\n")
 
 
-def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+def _parse(given: Sequence[str]) -> argparse.Namespace:
     """The options of a command; ends the program if one is unknown or invalid."""
-    parser = _Parser(
-        prog="frcnn-edu", description="Faster R-CNN from scratch: a course and a detector.", allow_abbrev=False
-    )
+    parser = _Parser(prog="frcnn-edu", description="Faster R-CNN from scratch: a course and a detector.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    shtab.add_argument_to(parser, COMPLETION, help="print a script that completes these commands in a shell")
+    shtab.add_argument_to(parser, COMPLETION, help="print a script that completes these commands in your shell")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    everything = any(word.startswith(COMPLETION) for word in arguments)
+    everything = any(word.startswith(COMPLETION) for word in given)
     parsers = {}
     for name, (module, summary, example) in COMMANDS.items():
-        epilog = f"for example: {parser.prog} {name} {example}"
-        parsers[name] = commands.add_parser(name, help=summary, description=f"{summary.capitalize()}.", epilog=epilog)
-        if everything or name in arguments:
+        command = commands.add_parser(
+            name, help=summary, description=f"{summary.capitalize()}.", epilog=f"for example: frcnn-edu {example}"
+        )
+        if everything or name in given:
             run, add_options = import_module(f"frcnn_edu.commands.{module}").COMMANDS[name]
-            add_options(parsers[name])
-            parsers[name].set_defaults(run=run)
-            for action in parsers[name]._actions:
-                if action.type is Path or action.dest == "images":
-                    action.complete = shtab.FILE  # type: ignore[attr-defined]
-    options, unknown = parser.parse_known_args(arguments)
+            add_options(command)
+            command.set_defaults(run=run)
+        for action in command._actions:
+            if action.type is Path or action.dest == "images":
+                action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab reads it
+        parsers[name] = command
+    options, unknown = parser.parse_known_args(given)
     if unknown:
         known = re.findall(r"--[a-z-]+", parsers[options.command].format_help())
         close = difflib.get_close_matches(unknown[0], known, n=1)

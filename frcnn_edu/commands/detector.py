@@ -1,4 +1,4 @@
-"""The commands that work with a detector and its data: train, evaluate, predict, look, download.
+"""The commands that work with data and a detector: train, evaluate, predict, look and download.
 
 Each is a thin layer over functions of the package. Under ``torchrun``, train and evaluate share the work among the
 processes.
@@ -16,14 +16,14 @@ from collections.abc import Callable
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
-from frcnn_edu.commands.messages import FAILED, sentence
+from frcnn_edu.commands.reporting import FAILED, sentence_of
 from frcnn_edu.datasets.download import download
 from frcnn_edu.faster_rcnn import BUILDERS, FasterRCNN
 from frcnn_edu.training.checkpoints import BEST, FREEZING, History, ModelCard, Recipe, load_model
@@ -31,7 +31,11 @@ from frcnn_edu.training.distributed import rank
 from frcnn_edu.training.loop import evaluate, train
 from frcnn_edu.training.metrics import STYLES
 
-SHAPES = {"shapes": None, "shapes-plain": "PLAIN", "shapes-hard": "HARD"}
+if TYPE_CHECKING:
+    from frcnn_edu.datasets.folder import FolderDataset
+    from frcnn_edu.datasets.shapes import Shapes
+
+SHAPES = {"shapes": "", "shapes-plain": "PLAIN", "shapes-hard": "HARD"}
 SHAPES_LENGTH = {"train": 10_000, "val": 200, "test": 200}
 AUGMENTATIONS = {"mirror": {}, "all-ways": {"flip_vertically": 0.5}}
 """What `augmentation` is called with, by the names of --augment."""
@@ -41,7 +45,9 @@ SECONDS_BETWEEN_CURVES = 20
 OnStep = Callable[[int, FasterRCNN, History], None]
 
 
-def open_data(name: str, split: str, class_names: tuple[str, ...] | None = None, training: bool = False) -> Dataset:
+def open_data(
+    name: str, split: str, class_names: tuple[str, ...] | None = None, training: bool = False
+) -> "Shapes | FolderDataset":
     """A data set by name or folder: generated shapes, or a folder in VOC's or COCO's layout.
 
     For training, difficult and crowd boxes are left out. Raises FileNotFoundError if there is no such data set.
@@ -75,12 +81,16 @@ def _train(options: argparse.Namespace) -> None:
         augment=options.augment,
     )
     device = _device(options.device)
-    watchers = [_tensorboard(options.out / "tensorboard")] if options.log == "tensorboard" else []
+    watchers: list[OnStep] = [_print_measured]
+    if options.log == "tensorboard":
+        watchers.append(_tensorboard(options.out / "tensorboard"))
     dataset = open_data(options.data, options.split, training=True)
     if options.data in SHAPES and rank() == 0:  # a folder prints its summary itself
         print(f"{len(dataset)} generated images, {len(dataset.class_names) - 1} classes")
-    freezing = {"frozen_backbone": True} if options.weights_backbone and options.model in FREEZING else {}
-    card = ModelCard(options.model, tuple(dataset.class_names), freezing | dict(options.option))
+    settings = dict(options.option)
+    if options.weights_backbone and options.model in FREEZING:
+        settings.setdefault("frozen_backbone", True)
+    card = ModelCard(options.model, tuple(dataset.class_names), settings)
     measure = _measuring(options, card) if options.eval_every else None
     torch.manual_seed(recipe.seed)
     more = {"weights_backbone": options.weights_backbone} if options.weights_backbone and not options.resume else {}
@@ -95,9 +105,9 @@ def _train(options: argparse.Namespace) -> None:
 
         watchers.append(LiveCurve(recipe.steps, SECONDS_BETWEEN_CURVES, options.out / "curves.png"))
 
-    def on_step(*step: object) -> None:
-        for watcher in [_print_measured, *watchers] if rank() == 0 else []:
-            watcher(*step)
+    def on_step(done: int, model: FasterRCNN, history: History) -> None:
+        for watcher in watchers if rank() == 0 else []:
+            watcher(done, model, history)
 
     history = train(
         model,
@@ -138,7 +148,7 @@ def _tensorboard(folder: Path) -> OnStep:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise ImportError("--log tensorboard needs a package that is missing: pip install tensorboard") from None
-    writers = []
+    writers: list[SummaryWriter] = []
 
     def write(done: int, _model: FasterRCNN, history: History) -> None:
         if not writers:  # now, because it makes the folder
@@ -200,7 +210,7 @@ def _write_json(path: Path, content: object) -> None:
 
 def _predict(options: argparse.Namespace) -> int:
     from frcnn_edu.datasets.image_files import load_image
-    from frcnn_edu.viz import detections_figure
+    from frcnn_edu.viz.box_plots import detections_figure
 
     model, card = load_model(options.weights, _device(options.device))
     options.out.mkdir(parents=True, exist_ok=True)
@@ -235,8 +245,8 @@ def _detect(model: FasterRCNN, image: Tensor, score: float) -> dict[str, Tensor]
 
 def _pass_over(name: str, error: Exception) -> int:
     """Print what went wrong; counts 1."""
-    said = sentence(error)
-    print(f"passed over: {said}" if name in said else f"passed over {name}: {said}", file=sys.stderr)
+    sentence = sentence_of(error)
+    print(f"passed over: {sentence}" if name in sentence else f"passed over {name}: {sentence}", file=sys.stderr)
     return 1
 
 
@@ -291,7 +301,7 @@ def _look(options: argparse.Namespace) -> None:
         _write_json(options.json, report_content(dataset))
     print(report_text(dataset))
     if options.out:
-        from frcnn_edu.viz import draw_examples
+        from frcnn_edu.viz.data_plots import draw_examples
 
         draw_examples(dataset).savefig(options.out)
         print(f"{options.out} shows images with their boxes")
@@ -341,25 +351,21 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
     add("--weights-backbone", metavar="NAME", help="a pretrained backbone, such as IMAGENET1K_V1; downloaded once")
     add("--steps", type=_whole(1), default=Recipe.steps, help="how many batches to train on (default: %(default)s)")
     add("--batch-size", type=_whole(1), default=Recipe.batch_size, help="images per step (default: %(default)s)")
-    rate = {"type": _positive, "default": Recipe.learning_rate, "metavar": "RATE"}
-    add("--learning-rate", **rate, help="the highest rate, reached after the warm-up (default: %(default)s)")
-    warmup = {"type": _share, "default": Recipe.warmup, "metavar": "SHARE"}
-    add("--warmup", **warmup, help="share of the steps in which the rate rises (default: %(default)s)")
-    norm = {"type": _positive, "default": Recipe.clip_norm, "metavar": "NORM"}
-    add("--clip-norm", **norm, help="longer gradients are shortened to this norm (default: %(default)s)")
-    augment = {"nargs": "?", "const": "mirror", "choices": list(AUGMENTATIONS)}
-    add("--augment", **augment, help="vary colours, and mirror images sideways or, with all-ways, upside down as well")
+    add("--learning-rate", type=_positive, default=Recipe.learning_rate, help="the highest one (default: %(default)s)")
+    add("--warmup", type=_share, default=Recipe.warmup, help="share of steps in which it rises (default: %(default)s)")
+    add("--clip-norm", type=_positive, default=Recipe.clip_norm, help="longest gradient norm (default: %(default)s)")
+    how = "vary colours, and mirror images sideways or, with all-ways, upside down as well"
+    add("--augment", nargs="?", const="mirror", choices=list(AUGMENTATIONS), help=how)
     add("--seed", type=_whole(0), default=Recipe.seed, help="of everything random (default: %(default)s)")
     add("--resume", action="store_true", help="go on with the run in --out, given the same options")
-    steps = {"type": _whole(1), "metavar": "STEPS"}
-    add("--checkpoint-every", **steps, default=100, help="how often to save (default: every %(default)s steps)")
-    add("--eval-every", **steps, help="how often to measure mAP; the best weights go into the folder best of --out")
+    add("--checkpoint-every", type=_whole(1), default=100, metavar="STEPS", help="save this often (default: 100)")
+    what = "measure mAP this often, and keep the best weights in the folder best of --out"
+    add("--eval-every", type=_whole(1), metavar="STEPS", help=what)
     add("--eval-split", default="val", metavar="SPLIT", help="the data to measure mAP on (default: %(default)s)")
     add("--log", choices=("tensorboard",), help="also write losses and mAP for TensorBoard, into --out")
-    workers = {"type": _whole(0), "default": 0, "metavar": "NUMBER"}
-    add("--workers", **workers, help="how many more processes load images (default: %(default)s)")
-    option = {"type": _option, "action": "append", "default": [], "metavar": "NAME=VALUE"}
-    add("--option", **option, help="a setting of the detector, such as min_size=480; may be given several times")
+    add("--workers", type=_whole(0), default=0, help="how many more processes load images (default: %(default)s)")
+    what = "a setting of the detector, such as min_size=480; may be given several times"
+    add("--option", type=_option, action="append", default=[], metavar="NAME=VALUE", help=what)
     _device_option(parser)
 
 
@@ -368,13 +374,11 @@ def _evaluate_options(parser: argparse.ArgumentParser) -> None:
     add("--data", required=True, metavar="FOLDER", help="images with boxes, as for train")
     add("--split", default="test", help="the part of the data to measure on (default: %(default)s)")
     _weights_option(parser)
-    add(
-        "--style",
-        choices=STYLES,
-        default="voc",
-        help="voc: AP at IoU 0.5; voc07: the same, from eleven points, as in the paper; coco: the mean over IoU 0.5 to "
-        "0.95, and COCO's twelve lines (default: %(default)s)",
+    what = (
+        "voc: AP at IoU 0.5; voc07: the same from eleven points, as in the paper; coco: the mean over IoU 0.5 to 0.95, "
+        "and COCO's twelve lines (default: %(default)s)"
     )
+    add("--style", choices=STYLES, default="voc", help=what)
     add("--batch-size", type=_whole(1), default=8, help="images at a time (default: %(default)s)")
     add("--json", type=Path, metavar="FILE", help="also write the figures into this file")
     _device_option(parser)

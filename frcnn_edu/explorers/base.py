@@ -23,7 +23,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anywidget
 import numpy as np
@@ -158,7 +158,7 @@ class BoxCanvas(anywidget.AnyWidget):
         scores: object = None,
         captions: Sequence[str] | None = None,
         editable: object = False,
-        **traits: object,
+        **traits: Any,
     ) -> None:
         _check_names(type(self), traits)
         palette = tuple(traits.pop("palette", STATES))

@@ -7,7 +7,7 @@ takes its place.
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -22,6 +22,15 @@ from frcnn_edu.training.distributed import rank, world_size
 
 Target = dict[str, Tensor]
 Augment = Callable[[Tensor, Target], tuple[Tensor, Target]]
+
+
+class LabelledImages(Protocol):
+    """A data set: each item is an image, (3, H, W) in [0, 1], and its target."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> tuple[Tensor, Target]: ...
+
 
 UNREADABLE = (ImageError, OSError)
 """What a data set raises for an image file that is missing or damaged."""
@@ -38,7 +47,7 @@ class Slot(NamedTuple):
 
 
 def batches_of(
-    dataset: Dataset, recipe: Recipe, start: int = 0, augment: Augment | None = None, workers: int = 0
+    dataset: LabelledImages, recipe: Recipe, start: int = 0, augment: Augment | None = None, workers: int = 0
 ) -> Iterator[tuple[list[Tensor], list[Target]]]:
     """This process's share of every batch from step `start` on, determined by the recipe's seed.
 
@@ -50,7 +59,7 @@ def batches_of(
     return _report_unreadable(DataLoader(items, batch_sampler=shares, num_workers=workers, collate_fn=_columns))
 
 
-def check_batches(dataset: Dataset, recipe: Recipe) -> None:
+def check_batches(dataset: LabelledImages, recipe: Recipe) -> None:
     """Return if the data set can be trained on with this recipe; raises the ValueError of `batches_of` if not."""
     if len(dataset) == 0:
         raise ValueError("the data set is empty: there is nothing to train on")
@@ -64,7 +73,7 @@ def plan(recipe: Recipe, step: int) -> list[Slot]:
     return [Slot(first + slot, seed_of(recipe.seed, step, slot)) for slot in range(recipe.batch_size)]
 
 
-def image_names(dataset: Dataset, recipe: Recipe, step: int) -> list[str]:
+def image_names(dataset: LabelledImages, recipe: Recipe, step: int) -> list[str]:
     """What the images of a step are called: their files if the data set has a `path`, else their numbers."""
     indices = [_image_index(len(dataset), recipe.seed, slot.position) for slot in plan(recipe, step)]
     return [str(dataset.path(index)) if hasattr(dataset, "path") else f"image {index}" for index in indices]
@@ -78,7 +87,7 @@ def seed_of(*parts: int) -> int:
 class _Items(Dataset):
     """Items by `Slot`: an image, its target, and the messages about images that could not be read."""
 
-    def __init__(self, dataset: Dataset, seed: int, augment: Augment | None) -> None:
+    def __init__(self, dataset: LabelledImages, seed: int, augment: Augment | None) -> None:
         self.dataset, self.seed, self.augment = dataset, seed, augment
 
     def __getitem__(self, slot: Slot) -> tuple[Tensor, Target, list[str]]:
@@ -91,7 +100,8 @@ class _Items(Dataset):
         return image, _without_flat_boxes(image, target), problems
 
     def _next_readable(self, position: int) -> tuple[Tensor, Target, list[str]]:
-        problems, length = [], len(self.dataset)
+        problems: list[str] = []
+        length = len(self.dataset)
         for offset in range(2 * length):  # any so many positions hold a whole epoch
             try:
                 image, target = self.dataset[_image_index(length, self.seed, position + offset)]
@@ -103,7 +113,8 @@ class _Items(Dataset):
 
 def _without_flat_boxes(image: Tensor, target: Target) -> Target:
     """The target with its boxes clipped to the image, without those that are then outside it or have no area."""
-    boxes = clip_boxes(target["boxes"], tuple(image.shape[-2:]))  # (N, 4)
+    height, width = image.shape[-2:]
+    boxes = clip_boxes(target["boxes"], (height, width))  # (N, 4)
     kept = remove_small_boxes(boxes, SHORTEST_SIDE)  # (K,)
     clipped = target | {"boxes": boxes}
     return {name: values[kept] if values.shape[:1] == boxes.shape[:1] else values for name, values in clipped.items()}

@@ -13,13 +13,14 @@ import math
 import os
 import re
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from inspect import signature
 from pathlib import Path
 from types import NoneType
-from typing import IO, get_args, get_origin, get_type_hints
+from typing import IO, Any, get_args, get_origin, get_type_hints
 
 import torch
 from safetensors import SafetensorError
@@ -305,7 +306,7 @@ class Keeper:
                 "resume it with the same, or name another folder"
             )
 
-    def _write(self, final: Path, tensors: dict[str, Mapping[str, Tensor]], step: int, history: History) -> None:
+    def _write(self, final: Path, tensors: Mapping[str, Mapping[str, Tensor]], step: int, history: History) -> None:
         draft = self.folder / f".{final.name}.part"
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
@@ -346,7 +347,7 @@ def _check_options(model: str, options: Mapping[str, object]) -> None:
             raise ValueError(f"the option {name} must be {_in_words(known[name])}, got {value!r}")
 
 
-def _fits(value: object, hint: object) -> bool:
+def _fits(value: object, hint: Any) -> bool:
     """Whether a value read from JSON has the type of a hint; a whole number is a float, too, and no number a bool."""
     if get_origin(hint) is Sequence:
         return isinstance(value, list | tuple) and len(value) > 0 and all(_fits(one, *get_args(hint)) for one in value)
@@ -357,7 +358,7 @@ def _fits(value: object, hint: object) -> bool:
     return isinstance(value, (int, float) if hint is float else hint)
 
 
-def _in_words(hint: object) -> str:
+def _in_words(hint: Any) -> str:
     if get_origin(hint) is Sequence:
         return f"a list, each {_in_words(*get_args(hint))}"
     if get_args(hint):
@@ -414,7 +415,7 @@ def _locked(folder: Path) -> IO:
     """
     file = (folder / LOCK_FILE).open("a")
     try:
-        if os.name == "nt":
+        if sys.platform == "win32":
             import msvcrt
 
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)

@@ -5,7 +5,7 @@ batch only if every share divides its loss by the same count, so counts are aver
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -50,13 +50,14 @@ def of_first(work: Callable[[], Answer]) -> Answer:
     """Run `work` in the first process only; its result is returned, or its exception raised, in every process."""
     if world_size() == 1:
         return work()
-    outcome: list[object] = [None, None]
+    outcome: list[Any] = [None, None]
     if rank() == 0:
         try:
             outcome[0] = work()
         except Exception as error:
             outcome[1] = error
     dist.broadcast_object_list(outcome)
-    if outcome[1] is not None:
-        raise outcome[1]
-    return outcome[0]
+    result, failure = outcome
+    if failure is not None:
+        raise failure
+    return result

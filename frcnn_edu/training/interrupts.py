@@ -64,8 +64,8 @@ def deferred() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    for number in arrived:
-        signal.raise_signal(number)
+    for signum in arrived:
+        signal.raise_signal(signum)
 
 
 def _terminate(number: int, _frame: FrameType | None) -> None:

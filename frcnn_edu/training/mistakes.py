@@ -97,7 +97,7 @@ def find_errors(
         raise ValueError(f"{len(detections)} images have detections but {len(targets)} have targets; give one of each")
     if not LEAST_OVERLAP < iou_threshold <= 1:
         raise ValueError(f"iou_threshold must lie in ({LEAST_OVERLAP}, 1], got {iou_threshold}")
-    per_class = {name: Counter() for name in class_names[1:]}
+    per_class: dict[str, Counter[str]] = {name: Counter() for name in class_names[1:]}
     images = []
     for found, target in zip(map(_on_cpu, detections), map(_on_cpu, targets), strict=True):
         judged = judge(found, target, score, iou_threshold)

@@ -77,8 +77,8 @@ def detections_figure(image: Tensor, boxes: Tensor, names: Sequence[str], scores
     """
     height, width = image.shape[-2:]
     scale = min(max(1, FILE_WIDTH / width), LONGEST_SIDE / max(width, height))
-    size = [max(SHORTEST_SIDE, side * scale) / DPI for side in (width, height)]  # inches
-    figure = Figure(figsize=size, dpi=DPI)
+    wide, high = (max(SHORTEST_SIDE, side * scale) / DPI for side in (width, height))  # inches
+    figure = Figure(figsize=(wide, high), dpi=DPI)
     ax = draw_boxes(image, boxes, labels=names, scores=scores, states="detection", ax=figure.add_axes((0, 0, 1, 1)))
     ax.set_adjustable("datalim")  # beside a narrow strip there is room for labels
     return figure

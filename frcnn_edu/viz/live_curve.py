@@ -45,7 +45,8 @@ class LiveCurve:
         if steps < 1:
             raise ValueError(f"steps must be at least 1, got {steps}")
         self.steps, self.seconds, self.path = steps, seconds, path
-        self.pictures, self._first = 0, None
+        self.pictures = 0
+        self._first: int | None = None
         self._started = self._drawn = time.perf_counter()
         self._handle = None
 

@@ -16,8 +16,8 @@ from PIL import Image
 from torch.utils.data import Dataset
 from torchvision.utils import save_image
 
+import frcnn_edu.commands.detector as command_line
 from frcnn_edu.__main__ import COMMANDS, main
-from frcnn_edu.commands import detector
 from frcnn_edu.datasets.download import DownloadError
 from frcnn_edu.datasets.shapes import PLAIN, Shapes
 from frcnn_edu.training.checkpoints import ModelCard, Recipe, load_model
@@ -43,7 +43,7 @@ def weights(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _few_scenes(monkeypatch):
     for split in ("train", "val", "test"):
-        monkeypatch.setitem(detector.SHAPES_LENGTH, split, len(SCENES))
+        monkeypatch.setitem(command_line.SHAPES_LENGTH, split, len(SCENES))
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_a_mistyped_option_is_one_sentence_and_nothing_is_written(inside, words,
         (["--split", "nowhere"], "nowhere"),
         (["--eval-every", "1", "--eval-split", "nowhere"], "nowhere"),
         (["--data", "no-such-folder"], "no-such-folder"),
-        (["--weights-backbone", "NAME", "--model", "mobilenet_v2"], "mobilenet_v2 has no weights 'NAME'"),
+        (["--weights-backbone", "NAME", "--model", "mobilenet_v2"], "no weights 'NAME' of mobilenet_v2"),
         (["--option", "image_std=[0, 0, 0]"], "no step was completed, and run is left as it was"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -150,7 +150,7 @@ def test_a_training_that_cannot_begin_is_refused_in_one_line_and_nothing_is_writ
     status, _, err = run(*tiny_training("--out", "run", *given), cpu=False)
     line = err.splitlines()[-1]
     assert status == 1
-    assert line.startswith("frcnn_edu train: ")
+    assert line.startswith("frcnn-edu train: ")
     assert message in line
     assert "Traceback" not in err
     assert list(inside.iterdir()) == []
@@ -160,7 +160,7 @@ def test_an_out_that_is_a_file_is_named(inside):
     Path("run").write_text("mine")
     status, _, err = run(*tiny_training("--out", "run"))
     assert status == 1
-    assert err.splitlines()[-1] == "frcnn_edu train: run: File exists"
+    assert err.splitlines()[-1] == "frcnn-edu train: run: File exists"
 
 
 def test_the_program_answers_as_a_module_and_with_its_exit_status(inside):
@@ -188,7 +188,7 @@ def test_a_download_that_fails_is_said_in_a_line(tmp_path, monkeypatch):
     monkeypatch.setattr("frcnn_edu.commands.detector.download", fail)
     status, _, err = run("download", "bccd", "--out", tmp_path, cpu=False)
     assert status == 1
-    assert err == "frcnn_edu download: the server is not there: connect and call again\n"
+    assert err == "frcnn-edu download: the server is not there: connect and call again\n"
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_an_error_of_pytorch_or_the_system_becomes_one_line(monkeypatch, error, 
 
     monkeypatch.setattr("frcnn_edu.commands.detector.download", fail)
     status, _, err = run("download", "bccd", cpu=False)
-    assert err.startswith(f"frcnn_edu download: {line}")
+    assert err.startswith(f"frcnn-edu download: {line}")
     assert err.count("\n") == 1
     assert status == (130 if isinstance(error, KeyboardInterrupt) else 1)
 
@@ -296,7 +296,7 @@ def test_evaluate_says_what_each_number_means(weights, tmp_path, style):
     targets = [SCENES[index][1]["labels"] for index in range(len(SCENES))]
     counts = torch.cat(targets).bincount(minlength=len(NAMES)).tolist()
     assert lines[0] == "shapes-plain, split test"
-    assert lines[1] == f"4 images, {sum(counts)} objects"
+    assert lines[1] == f"4 images, {sum(counts)} objects to find"
     assert lines[2] == f"style {style}, IoU {'0.50:0.95' if style == 'coco' else '0.50'}"
     for name, count, line in zip(NAMES[1:], counts[1:], lines[4:], strict=False):
         assert re.fullmatch(
@@ -349,7 +349,7 @@ def test_weights_of_other_classes_are_refused_before_the_work(tmp_path, monkeypa
     train(card.build(), Cells(), Recipe(steps=1, batch_size=1), tmp_path / "run", card, progress=False)
     status, _, err = evaluation(tmp_path / "run")
     assert status == 1
-    assert err == "frcnn_edu evaluate: shapes-plain have 7 classes, the weights 1\n"
+    assert err == "frcnn-edu evaluate: shapes-plain have 7 classes, the weights 1\n"
 
 
 def test_a_place_for_the_figures_that_cannot_be_is_refused_before_the_work(weights, tmp_path, monkeypatch):
@@ -465,7 +465,7 @@ def test_a_picture_that_fails_to_run_or_to_be_drawn_costs_only_itself(weights, i
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory\nmore")
         return detect_one(model, image, score)
 
-    detect_one = detector._detect
+    detect_one = command_line._detect
     monkeypatch.setattr("frcnn_edu.commands.detector._detect", run_or_fail)
     monkeypatch.setattr(box_plots, "detections_figure", draw_or_fail)
     for width in (50, 60, 70):
@@ -482,7 +482,7 @@ def test_a_picture_that_fails_to_run_or_to_be_drawn_costs_only_itself(weights, i
 def test_whatever_ends_predict_leaves_what_was_found_before(weights, inside, monkeypatch):
     for name in ("a.png", "b.png"):
         save_picture(name)
-    detect_one = detector._detect
+    detect_one = command_line._detect
 
     def interrupted(*arguments):
         json.loads(Path("found/detections.json").read_text("utf-8"))
@@ -493,13 +493,13 @@ def test_whatever_ends_predict_leaves_what_was_found_before(weights, inside, mon
     monkeypatch.setattr("frcnn_edu.commands.detector._detect", interrupted)
     status, _, err, found = prediction(weights, "a.png", "b.png")
     assert status == 130
-    assert err == "frcnn_edu predict: stopped by Ctrl-C\n"
+    assert err == "frcnn-edu predict: stopped by Ctrl-C\n"
     assert list(found) == ["a.png"]
 
 
 def test_a_full_disk_leaves_the_detections_whole(tmp_path, monkeypatch):
     """The disk takes half of an entry."""
-    results = detector._GrowingJson(tmp_path / "found.json")
+    results = command_line._GrowingJson(tmp_path / "found.json")
     results.add("a.png", [1, 2])
     write, full = results._write, []
 

@@ -183,7 +183,7 @@ ERRORS = [RuntimeError("no kernel"), MemoryError(), KeyError("boxes"), KeyboardI
 @pytest.mark.parametrize("where", ["model", "on_step"])
 def test_any_error_saves_what_was_learned(tmp_path, monkeypatch, where, error):
     if where == "model":
-        monkeypatch.setattr("frcnn_edu.training.loop._replica", lambda model: FailsInStep(model, error))
+        monkeypatch.setattr("frcnn_edu.training.loop.replicate", lambda model: FailsInStep(model, error))
         done, options = 2, {}
     else:
         done, options = 3, {"on_step": at_step(3, lambda: fail(error))}
@@ -722,7 +722,7 @@ def test_a_folder_in_use_is_refused_and_a_killed_run_leaves_it_free(tmp_path):
     second.join(60)
     assert second.exitcode == 128 + signal.SIGTERM
     said = log.read_text().splitlines()[-1]
-    assert said.startswith("frcnn_edu train: stopped by SIGTERM; the last whole checkpoint is ")
+    assert said.startswith("frcnn-edu train: stopped by SIGTERM; the last whole checkpoint is ")
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="this system does not tell a process's children")

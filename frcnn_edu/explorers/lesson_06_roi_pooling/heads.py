@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import traitlets
@@ -50,14 +51,14 @@ class HeadsExplorer(BoxCanvas):
     """(K, 4) float32: the region, moved by the deltas of each class."""
 
     def __init__(
-        self, model: FasterRCNN, image: Tensor, region: object, class_names: Sequence[str], **traits: object
+        self, model: FasterRCNN, image: Tensor, region: object, class_names: Sequence[str], **traits: Any
     ) -> None:
         if len(class_names) != model.num_classes:
             raise ValueError(f"the model has {model.num_classes} classes, the background counted: got {class_names}")
         with torch.no_grad():
             trace = model.eval().trace([image])
         self._model, self._batch, self._features = model, trace.batch, trace.features
-        parts = {"palette": REGION_STATES, "class_names": list(class_names)}
+        parts: dict[str, Any] = {"palette": REGION_STATES, "class_names": list(class_names)}
         super().__init__(image, [list(map(float, region))], editable=True, **parts | traits)
         self._ask()
         self.observe(self._ask, ["boxes", "operator"])

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,14 +63,14 @@ class BiographyExplorer(BoxCanvas):
         target: Mapping[str, Tensor],
         class_names: Sequence[str],
         least_score: float = 0.5,
-        **traits: object,
+        **traits: Any,
     ) -> None:
         lives = biographies(trace, target, class_names, least_score)
         if not lives:
             raise ValueError(f"no detection scores {least_score} or more: there is no life to tell")
         boxes = torch.tensor([life["detection"] for life in lives])
         captions = [f"{life['name']} {life['score']:.2f}" for life in lives]
-        parts = {
+        parts: dict[str, Any] = {
             "lives": lives,
             "palette": LIFE_STATES,
             "width": 480,

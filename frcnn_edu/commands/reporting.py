@@ -1,4 +1,4 @@
-"""What the command line says when something goes wrong: one line that tells what happened and what to try next."""
+"""How a command reports an error: in one line that says what happened, what is saved, and what to try next."""
 
 import errno
 import sys
@@ -6,14 +6,22 @@ import sys
 FAILED, SIGNALLED = 1, 128
 """Exit statuses: of a command that failed, and, with the signal's number added, of one that a signal ended."""
 
+EXPECTED = (ValueError, TypeError, OSError, ArithmeticError, ImportError, RuntimeError, MemoryError)
+"""What ends a command in one line; any other error is a fault of the program and shows its traceback."""
+
+
+def show_plainly(message: Warning | str, *_: object, **__: object) -> None:
+    """Print a warning as a note; stands in for `warnings.showwarning`."""
+    print(f"note: {message}", file=sys.stderr)
+
 
 def complain(command: str, error: BaseException) -> None:
     """Print one line: what happened, what is saved, and what to try next."""
-    parts = [sentence(error), *getattr(error, "__notes__", []), _advice(command, error)]
-    print(f"frcnn_edu {command}: {'; '.join(part for part in parts if part)}", file=sys.stderr)
+    parts = [sentence_of(error), *getattr(error, "__notes__", []), advice(command, error)]
+    print(f"frcnn-edu {command}: {'; '.join(part for part in parts if part)}", file=sys.stderr)
 
 
-def sentence(error: BaseException) -> str:
+def sentence_of(error: BaseException) -> str:
     """What an error says, in one line where PyTorch or the operating system says it in several."""
     if isinstance(error, KeyboardInterrupt):
         return str(error) or "stopped by Ctrl-C"
@@ -27,7 +35,7 @@ def sentence(error: BaseException) -> str:
     return text.splitlines()[0] if isinstance(error, RuntimeError) else text
 
 
-def _advice(command: str, error: BaseException) -> str:
+def advice(command: str, error: BaseException) -> str:
     """What to try next, where that is known."""
     text = str(error)
     if isinstance(error, FloatingPointError) and command == "train":
