@@ -1,13 +1,12 @@
 """Faster R-CNN from scratch, small enough to read in an evening.
 
-Read the modules in the order in which an image travels; each imports only from those before it:
-`config`, `processes`, `boxes`, `images`, `anchors`, `matching`, `losses`, `roi_pool`, `rpn`, `roi_heads`, `pretrained`,
-`backbones`, `faster_rcnn`, `levels`, `datasets`, `data_report`, `metrics`, `errors`, `checkpoints`, `training`,
-`trained`, `bug_zoo`, `blood_cells`.
+The modules beside this file are the detector, read in the order in which an image travels: `config`, `images`,
+`backbones` (with `pretrained`, where weights come from), `boxes`, `anchors`, `matching`, `losses`, `roi_pool`, `rpn`,
+`roi_heads`, `faster_rcnn`.
 
-Around them stand the drawings in `viz`, the tables of the course in `conventions` and `glossary`, the explorers in
-`widgets`, what the learner writes in `exercises`, and the command line in `__main__`. Nothing is loaded before it is
-asked for.
+Everything else lives in a folder, and imports only from the detector and from the folders named before it: `datasets`,
+`training`, `viz`, then `explorers` and `exercises`, `course`, which holds what only the lessons need, and `commands`,
+those of the command line, which is `__main__`. Importing the package loads neither torch nor matplotlib nor Jupyter.
 """
 
 __version__ = "0.1.0"

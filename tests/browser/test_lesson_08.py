@@ -26,16 +26,24 @@ EXPLORERS = ("grid", "labels", "objectness", "loss", "pull", "steps", "pool", "h
 OPEN_THEM = ("grid", "label", "objectness", "loss", "pull", "steps", "pool", "heads")
 """The cells that open them."""
 
+IMPORTS = """\
+from frcnn_edu.explorers.lesson_01_anchors import OddShapeExplorer, RatioExplorer, SharedExplorer, UsefulExplorer
+from frcnn_edu.explorers.lesson_02_iou_labeling import IoUExplorer
+from frcnn_edu.explorers.lesson_04_box_regression import DeltaExplorer
+from frcnn_edu.explorers.lesson_05_proposals import NmsExplorer
+from frcnn_edu.explorers.lesson_06_roi_pooling import GradientExplorer
+from frcnn_edu.explorers.lesson_07_full_model import BiographyExplorer
+"""
 OTHERS = {
-    "bend": "anchors.RatioExplorer(view.image, view.boxes)",
-    "odd": "anchors.OddShapeExplorer(view.image, view.boxes[:1])",
-    "useful": "anchors.UsefulExplorer(view.image, view.boxes)",
-    "shared": "anchors.SharedExplorer(view.image, view.boxes)",
-    "pair": "labeling.IoUExplorer(view.image, view.trace.rpn.anchors[:2])",
-    "hand": "regression.DeltaExplorer(view.image, view.trace.rpn.anchors[0], view.boxes[0])",
-    "suppression": "proposals.NmsExplorer(image, *(found[key][:40] for key in ('boxes', 'scores')))",
-    "gradient": "pooling.GradientExplorer(view.image, view.feature_map, view.boxes[0], stride=view.stride)",
-    "lives": "full_model.BiographyExplorer(image, trace, target, names, least_score=0.0)",
+    "bend": "RatioExplorer(view.image, view.boxes)",
+    "odd": "OddShapeExplorer(view.image, view.boxes[:1])",
+    "useful": "UsefulExplorer(view.image, view.boxes)",
+    "shared": "SharedExplorer(view.image, view.boxes)",
+    "pair": "IoUExplorer(view.image, view.trace.rpn.anchors[:2])",
+    "hand": "DeltaExplorer(view.image, view.trace.rpn.anchors[0], view.boxes[0])",
+    "suppression": "NmsExplorer(image, *(found[key][:40] for key in ('boxes', 'scores')))",
+    "gradient": "GradientExplorer(view.image, view.feature_map, view.boxes[0], stride=view.stride)",
+    "lives": "BiographyExplorer(image, trace, target, names, least_score=0.0)",
 }
 """Explorers of the other lessons that the lesson leaves out: they open on this trace, too."""
 
@@ -62,8 +70,7 @@ def lesson(open_lesson, cache):
     found["weights"]["source"] = found["weights"]["source"].replace(AS_WRITTEN, SMALLER)
     setting = f"import os, torch\nos.environ['TORCH_HOME'] = {str(cache)!r}\ntorch.manual_seed(0);\n"
     found["map"]["source"] = setting + found["map"]["source"]
-    widgets = "from frcnn_edu.widgets import anchors, full_model, labeling, pooling, proposals, regression"
-    sources = [widgets, *(f"{name} = {made}\n{name}" for name, made in OTHERS.items())]
+    sources = [IMPORTS, *(f"{name} = {made}\n{name}" for name, made in OTHERS.items())]
     others = [{**found["map"], "id": f"other-{number}", "source": source} for number, source in enumerate(sources)]
     return open_lesson([*found.values(), *others])
 

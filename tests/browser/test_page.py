@@ -15,10 +15,10 @@ from jupyterlab_driver import HOST, PAGE_TIMEOUT, START_TIMEOUT, free_port
 from lesson_files import NOTEBOOKS
 from PIL import Image
 
+from frcnn_edu.course.shipped_detector import load_trained
 from frcnn_edu.datasets.shapes import PLAIN, Shapes
-from frcnn_edu.trained import load_trained
-from frcnn_edu.widgets.upload import answer
-from frcnn_edu.widgets.wire import rgb_array
+from frcnn_edu.explorers.lesson_08_real_images import answer
+from frcnn_edu.explorers.wire import rgb_array
 
 pytestmark = pytest.mark.browser
 

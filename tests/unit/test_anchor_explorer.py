@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from frcnn_edu.anchors import PAPER_ASPECT_RATIOS, PAPER_SIZES, base_anchors, grid_anchors
 from frcnn_edu.boxes import box_iou
-from frcnn_edu.widgets.anchors import (
+from frcnn_edu.explorers.lesson_01_anchors import (
     CoverageExplorer,
     GridExplorer,
     OddShapeExplorer,
@@ -16,8 +16,8 @@ from frcnn_edu.widgets.anchors import (
     SharedExplorer,
     UsefulExplorer,
     best_anchors,
-    cells,
 )
+from frcnn_edu.explorers.paper import cells
 
 IMAGE = torch.full((3, 100, 140), 0.5)
 BOXES = torch.tensor([[10.0, 20.0, 60.0, 70.0], [30.0, 10.0, 130.0, 40.0], [5.0, 5.0, 15.0, 95.0]])

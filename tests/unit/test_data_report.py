@@ -6,8 +6,8 @@ import torch
 from frcnn_edu.anchors import PAPER_ASPECT_RATIOS, PAPER_SIZES, base_anchors
 from frcnn_edu.boxes import box_iou
 from frcnn_edu.config import Config
-from frcnn_edu.data_report import anchor_shapes, coverage, examine, examine_targets, fit_anchors, shape_iou
 from frcnn_edu.datasets import shapes
+from frcnn_edu.datasets.data_report import anchor_shapes, coverage, examine, examine_targets, fit_anchors, shape_iou
 from frcnn_edu.images import batch_images
 
 NAMES = ("__background__", "tall", "wide", "never")

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 import frcnn_edu.matching
 from frcnn_edu.boxes import batched_nms, box_iou, decode_boxes, encode_boxes, nms, nms_suppressors
 from frcnn_edu.config import PAPER_OPTIONS, Config
-from frcnn_edu.data_report import examine_targets, fit_anchors
-from frcnn_edu.errors import find_errors, judge
+from frcnn_edu.course.pyramid_level import view_level
+from frcnn_edu.datasets.data_report import examine_targets, fit_anchors
 from frcnn_edu.faster_rcnn import (
     FasterRCNN,
     fasterrcnn_mobilenet_v2,
@@ -19,11 +19,11 @@ from frcnn_edu.faster_rcnn import (
     fasterrcnn_vgg16,
 )
 from frcnn_edu.images import check_images
-from frcnn_edu.levels import view_level
 from frcnn_edu.matching import BalancedSampler, Matcher
-from frcnn_edu.metrics import evaluate
 from frcnn_edu.roi_heads import TwoMLPHead
 from frcnn_edu.roi_pool import MultiScaleRoIPool, roi_align, roi_pool
+from frcnn_edu.training.metrics import evaluate
+from frcnn_edu.training.mistakes import find_errors, judge
 
 FEW = {"min_size": 64, "max_size": 96, "rpn_post_nms_top_n_train": 20, "rpn_post_nms_top_n_test": 20}
 MODELS = {
@@ -233,7 +233,7 @@ PLANTED = {
     ),
     "a mask made on the CPU": (
         frcnn_edu.matching,
-        "best_anchors",
+        "is_best_anchor",
         lambda iou: torch.zeros(len(iou), dtype=torch.bool),
     ),
 }

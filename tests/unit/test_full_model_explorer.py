@@ -6,22 +6,20 @@ import traitlets
 from small_detector import draw_images, draw_targets, small_detector
 
 from frcnn_edu.boxes import box_iou
-from frcnn_edu.bug_zoo import BUGS, Measured
-from frcnn_edu.checkpoints import History
-from frcnn_edu.metrics import evaluate
-from frcnn_edu.viz.live_curve import NAMES, LiveCurve, running_mean
-from frcnn_edu.widgets.full_model import (
+from frcnn_edu.course.bug_zoo import BUGS, BugResult, open_zoo
+from frcnn_edu.explorers.lesson_07_full_model import (
     PREDICTIONS,
     BiographyExplorer,
-    BugZooExplorer,
     Snapshot,
     TimeMachine,
     biographies,
     right_ones,
     right_prediction,
-    sound_name,
     take_snapshot,
 )
+from frcnn_edu.training.checkpoints import History
+from frcnn_edu.training.metrics import evaluate
+from frcnn_edu.viz.live_curve import NAMES, LiveCurve, running_mean
 
 CLASSES = ("background", "disc", "ring", "square")
 IMAGE = torch.full((3, 64, 64), 0.5)
@@ -146,12 +144,12 @@ def test_no_detection_is_no_life(lives):
 
 def results():
     sound = [[100.0, 100, 140, 140, 1, 0.9]]
-    measured = {bug.name: Measured(0.1 + 0.05 * i, 0.1, 0.5, 1.0, []) for i, bug in enumerate(BUGS)}
-    return measured | {sound_name(bug): Measured(0.8, 0.6, 0.9, 0.5, sound) for bug in BUGS}
+    measured = {bug.name: BugResult(0.1 + 0.05 * i, 0.1, 0.5, 1.0, []) for i, bug in enumerate(BUGS)}
+    return measured | {bug.without: BugResult(0.8, 0.6, 0.9, 0.5, sound) for bug in BUGS}
 
 
 def test_the_zoo_shows_the_sound_detector_until_the_answer_is_opened():
-    zoo = BugZooExplorer(results())
+    zoo = open_zoo(results())
     assert len(zoo.shown_rows) == 1
     assert len(zoo.boxes) == len(zoo.scenes[False][1]["boxes"]) + 1
     zoo.revealed = True
@@ -160,7 +158,7 @@ def test_the_zoo_shows_the_sound_detector_until_the_answer_is_opened():
 
 
 def test_another_bug_closes_the_answer_and_shows_its_own_scene():
-    zoo = BugZooExplorer(results(), prediction=2, revealed=True)
+    zoo = open_zoo(results(), prediction=2, revealed=True)
     zoo.bug = next(i for i, bug in enumerate(BUGS) if bug.in_training)
     assert (zoo.prediction, zoo.revealed) == (-1, False)
     assert zoo.image.shape[0] == zoo.scenes[True][0].shape[1] != zoo.scenes[False][0].shape[1]
@@ -169,8 +167,8 @@ def test_another_bug_closes_the_answer_and_shows_its_own_scene():
 def test_a_zoo_without_a_result_says_how_to_get_it():
     incomplete = results()
     del incomplete["plus_one"]
-    with pytest.raises(ValueError, match=r"plus_one; run python -m frcnn_edu\.bug_zoo"):
-        BugZooExplorer(incomplete)
+    with pytest.raises(ValueError, match=r"plus_one; run python -m frcnn_edu\.course\.bug_zoo"):
+        open_zoo(incomplete)
 
 
 @pytest.mark.parametrize(
@@ -183,12 +181,12 @@ def test_a_loss_of_map_has_its_answer(sound, with_bug, prediction):
 
 def test_a_bug_that_is_not_there_is_refused():
     with pytest.raises(traitlets.TraitError, match="bug"):
-        BugZooExplorer(results(), bug=len(BUGS))
+        open_zoo(results(), bug=len(BUGS))
 
 
 def test_every_explorer_has_a_plain_picture_for_a_page_without_a_kernel(lives):
     image, trace, target = lives
-    explorers = [machine(), BiographyExplorer(image, trace, target, CLASSES, 0.3), BugZooExplorer(results())]
+    explorers = [machine(), BiographyExplorer(image, trace, target, CLASSES, 0.3), open_zoo(results())]
     for explorer in explorers:
         data, _ = explorer._repr_mimebundle_()
         assert len(data["image/jpeg"]) > 1000
@@ -219,6 +217,31 @@ def test_the_live_curve_has_a_line_for_every_loss_over_all_steps():
     _, axes = LiveCurve(steps=30).figure(20, history(20)).axes
     assert [text.get_text() for text in axes.get_legend().get_texts()] == list(NAMES.values())
     assert axes.get_xlim() == (0, 30)
+
+
+def test_the_live_curve_draws_the_map_where_it_was_measured_and_marks_the_best(monkeypatch):
+    curve, shown = LiveCurve(steps=30, seconds=1000), []
+    monkeypatch.setattr(curve, "_show", shown.append)
+    measured = history(20)
+    for done, value in ((10, 0.5), (15, 0.4)):
+        measured.measured[done] = value
+        curve(done, None, measured)
+        curve(done + 1, None, measured)
+    assert len(shown) == 2, "a new mAP is drawn at once"
+    *_, panel = shown[-1].axes
+    line, best = panel.get_lines()
+    assert line.get_xydata().tolist() == [[10, 0.5], [15, 0.4]]
+    assert best.get_xydata().tolist() == [[10, 0.5]]
+    assert panel.get_xlim() == (0, 30)
+
+
+def test_the_time_to_go_of_a_resumed_training_counts_its_own_steps(monkeypatch):
+    clock = iter([0.0, 10.0, 10.0, 20.0, 20.0])
+    monkeypatch.setattr("frcnn_edu.viz.live_curve.time.perf_counter", lambda: next(clock))
+    curve = LiveCurve(steps=100, seconds=1e9)
+    monkeypatch.setattr(curve, "_show", lambda _: None)
+    curve(91, None, history(91))
+    assert "about 90 s to go" in curve._progress(91)
 
 
 def test_a_live_curve_of_no_steps_is_refused():

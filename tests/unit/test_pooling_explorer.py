@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from small_detector import small_detector
 from torchvision import ops
 
-from frcnn_edu.widgets.box_canvas import BoxCanvas
-from frcnn_edu.widgets.pooling import GradientExplorer, HeadsExplorer, PoolingExplorer
+from frcnn_edu.explorers.base import BoxCanvas
+from frcnn_edu.explorers.lesson_06_roi_pooling import GradientExplorer, HeadsExplorer, PoolingExplorer
 
 IMAGE = torch.full((3, 96, 120), 0.5)
 REGION = (20.0, 17.0, 75.0, 66.0)
@@ -113,7 +113,7 @@ def test_the_heads_answer_as_the_model_does():
         batch = trace.batch
         scale = torch.tensor(batch.sizes[0]) / torch.tensor(batch.original_sizes[0])
         regions = torch.tensor([[10.0, 10.0, 50.0, 40.0]]) * scale.flip(0).repeat(2)
-        _, logits, deltas = model.roi_heads.answer(batch, trace.features, [regions])
+        _, logits, deltas = model.roi_heads.predict(batch, trace.features, [regions])
     torch.testing.assert_close(torch.tensor(found.probabilities), logits[0].softmax(0))
     torch.testing.assert_close(torch.tensor(found.deltas), deltas[0])
     assert found.likeliest == logits.argmax().item()

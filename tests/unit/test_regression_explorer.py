@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from small_detector import draw_images, draw_targets, small_detector
 
 from frcnn_edu.boxes import box_iou, decode_boxes, encode_boxes
-from frcnn_edu.widgets.regression import DeltaExplorer, PullExplorer, Pulls, pulls, raw_offsets
+from frcnn_edu.explorers.lesson_04_box_regression import DeltaExplorer, PullExplorer, Pulls, pulls, raw_offsets
 
 IMAGE = torch.full((3, 100, 140), 0.5)
 ANCHOR = torch.tensor([20.0, 20.0, 60.0, 100.0])
@@ -56,7 +56,8 @@ def test_scaling_both_boxes_changes_pixels_and_no_delta(factor):
 
 def test_what_the_hand_does_to_both_boxes_reaches_python():
     explorer = DeltaExplorer(IMAGE, ANCHOR, TARGET)
-    explorer.set_trait("_both", [*(ANCHOR / 2).tolist(), *(TARGET / 2).tolist()])
+    moves = [{"index": index, "box": (box / 2).tolist()} for index, box in enumerate((ANCHOR, TARGET))]
+    explorer.set_state({"_edit": {"number": 1, "moves": moves, "final": True}})
     torch.testing.assert_close(explorer.box_tensor, torch.stack([ANCHOR, TARGET]) / 2)
 
 

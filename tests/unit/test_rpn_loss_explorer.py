@@ -5,8 +5,8 @@ import torch
 from small_detector import small_detector
 
 from frcnn_edu.boxes import decode_boxes
+from frcnn_edu.explorers.lesson_03_rpn_and_loss import LossExplorer, ObjectnessExplorer
 from frcnn_edu.losses import RPN_BETA, rpn_loss, smooth_l1
-from frcnn_edu.widgets.rpn_loss import LossExplorer, ObjectnessExplorer
 
 SIZE = (64, 96)
 BOXES = torch.tensor([[8.0, 8.0, 40.0, 40.0], [50.0, 20.0, 82.0, 52.0]])

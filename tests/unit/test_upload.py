@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 from small_detector import NUM_CLASSES, small_detector
 
-from frcnn_edu.checkpoints import ModelCard, Recipe
+from frcnn_edu.course.photograph_page import open_page
 from frcnn_edu.datasets.shapes import PLAIN, Shapes
-from frcnn_edu.training import train
-from frcnn_edu.widgets import upload
-from frcnn_edu.widgets.upload import FileDrop, UploadPage, answer, open_page
+from frcnn_edu.explorers.lesson_08_real_images import FileDrop, UploadPage, answer, upload
+from frcnn_edu.training.checkpoints import ModelCard, Recipe
+from frcnn_edu.training.loop import train
 
 NAMES = ("__background__", "cat", "dog", "bird")
 SVG = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9"/></svg>'
@@ -65,8 +65,8 @@ PICTURES = {
 SENTENCES = {
     "huge.bmp": (huge_header, "too large to decode"),
     "truncated.jpg": (lambda: saved(drawn(600, 400), "JPEG")[:3000], "perhaps cut off"),
-    "drawing.svg": (lambda: SVG, "no picture that Pillow knows"),
-    "phone.heic": (lambda: HEIC, "no picture that Pillow knows"),
+    "drawing.svg": (lambda: SVG, "text in HTML, SVG or XML"),
+    "phone.heic": (lambda: HEIC, "HEIC, the format of phones; save it as JPEG"),
     "text.jpg": (lambda: b"dear diary, today I", "no picture that Pillow knows"),
     "empty.png": (lambda: b"", "is empty (0 bytes)"),
     "strip.png": (lambda: saved(Image.new("RGB", (4000, 2)), "PNG"), "strip of"),
@@ -206,5 +206,5 @@ def test_a_page_answers_with_a_run_of_ones_own_or_says_why_it_cannot(tmp_path):
     assert "standing bar" in about.value
     assert page.class_names == scenes.class_names
     (tmp_path / "run" / "model.json").write_text("[]")
-    assert "holds no model.json that can be read" in open_page(str(tmp_path / "run")).value
+    assert "model.json is damaged" in open_page(str(tmp_path / "run")).value
     assert "is not there" in open_page(str(tmp_path / "nowhere")).value
