@@ -4,42 +4,48 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := -m pip --disable-pip-version-check
-FIRST_LESSON := notebooks/00_overview.ipynb
-LAB_SETTINGS := $(VENV)/share/jupyter/lab/settings
-NO_NEWS := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}
+PYTEST := $(PY) -m pytest --nbval-lax --nbval-current-env
+
+# uv installs where it is on the PATH, pip elsewhere; both take the versions in constraints.txt.
+UV := $(shell command -v uv 2>/dev/null)
+INSTALL := $(if $(UV),"$(UV)" pip install --compile-bytecode --python $(PY),$(PY) $(PIP) install)
+
+# The sizes of the pinned wheels, summed.
+ifeq "$(shell uname -s)" "Linux"
+SIZE := 3.2 GB, of which 3.0 GB are torch for NVIDIA GPUs; with the smaller torch of README.md (GPU and CPU), 0.4 GB
+else
+SIZE := 0.3 GB
+endif
 
 # The first Python on the PATH that is new enough; `make lab PYTHON=/path/to/python3.12` takes another.
 PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,\
 	$(shell $(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 
-# Given a port, Lab takes that one or says that it is taken; without, it takes 8888 or the next free one.
-PORT_OPTIONS = $(if $(PORT),--ServerApp.port=$(PORT) --ServerApp.port_retries=0)
-BROWSER_OPTION = $(if $(filter no,$(BROWSER)),--no-browser)
+OPENING = $(if $(PORT),--port $(PORT)) $(if $(filter no,$(BROWSER)),--no-browser)
 
-.PHONY: help lab test page bench notebooks data release grade constraints clean
+.PHONY: help lab lint test page bench notebooks data release grade constraints clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
-lab: $(VENV)/.lessons  ## open lesson 00 in JupyterLab; PORT=8899 picks the port, BROWSER=no only prints the address
-	@echo "Starting JupyterLab for this computer only; Ctrl-C stops it."
-	@export PATH="$(CURDIR)/$(VENV)/bin:$$PATH"; exec $(PY) -m jupyterlab \
-		--ServerApp.ip=127.0.0.1 --ServerApp.allow_root=True --ServerApp.answer_yes=True --log-level=WARN \
-		--ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/$(FIRST_LESSON) \
-		$(PORT_OPTIONS) $(BROWSER_OPTION)
+lab: $(VENV)/.lessons  ## open the lessons in JupyterLab; PORT=8899 picks the port, BROWSER=no only prints the address
+	@exec $(PY) -m frcnn_edu lab $(OPENING)
 
-test: $(VENV)/.test  ## lint, then unit, property, notebook and browser tests; ARGS="-k boxes" picks some
+lint: $(VENV)/.test  ## check style, layers and types of Python and of the explorers' scripts
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m pytest --nbval-lax --nbval-current-env $(ARGS) tests $(wildcard notebooks/*.ipynb)
+	$(VENV)/bin/lint-imports
+	$(PY) -m mypy
+	$(PY) tests/js/node_tools.py
+
+# What measures time runs last and alone; pytest exits with 5 where ARGS picks no such test.
+test: lint  ## lint, then unit, property, script, notebook and browser tests; ARGS="-k boxes" picks some
+	$(PYTEST) -n 2 --dist loadfile -m "not timing" $(ARGS) tests $(wildcard notebooks/*.ipynb)
+	$(PYTEST) -m timing $(ARGS) tests || test $$? -eq 5
 
 page: $(VENV)/.page  ## open a page to drop photographs on; WEIGHTS=runs/bccd answers with a detector of your own
-	@echo "Starting the page for this computer only; Ctrl-C stops it."
-	@export PATH="$(CURDIR)/$(VENV)/bin:$$PATH" \
-		WEIGHTS="$(if $(WEIGHTS),$(if $(filter /%,$(WEIGHTS)),,$(CURDIR)/)$(WEIGHTS))"; \
-		exec $(PY) -m voila notebooks/page/photographs.ipynb --Voila.ip=127.0.0.1 \
-		$(if $(PORT),--Voila.port=$(PORT) --Voila.port_retries=0) $(BROWSER_OPTION)
+	@exec $(PY) -m frcnn_edu page $(OPENING) $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
 bench: $(VENV)/.lessons  ## operators and whole model against torchvision, one table
 	$(PY) -m benchmarks
@@ -55,7 +61,7 @@ release: $(VENV)/.teach  ## for teachers: make the student versions of the assig
 	$(PY) notebooks/assignments/course.py release $(ASSIGNMENT)
 
 grade: $(VENV)/.teach  ## for teachers: grade what was handed in, write feedback and grades.csv
-	$(PY) notebooks/assignments/course.py grade $(ASSIGNMENT)
+	$(PY) notebooks/assignments/course.py grade $(if $(filter yes,$(UNFENCED)),--unfenced) $(ASSIGNMENT)
 
 constraints:  ## resolve every extra anew and write constraints.txt; run it with the oldest Python that is to work
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer found; name one: make $@ PYTHON=/path/to/python3.11"; exit 1; }
@@ -68,7 +74,7 @@ constraints:  ## resolve every extra anew and write constraints.txt; run it with
 	@mv build/constraints.txt constraints.txt && rm -r build/resolver build/resolved.json
 
 clean:  ## remove .venv and everything that tools have left
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) node_modules build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 
 # A stamp is written when its step has succeeded, so an install that was cut short is taken up again by the next call.
 # The first holds the path of the checkout: in a copy, or after a move, the environment is laid anew.
@@ -91,7 +97,9 @@ $(VENV)/.made:
 	@echo "$(CURDIR)" > $@
 
 $(VENV)/.lessons $(VENV)/.test $(VENV)/.page $(VENV)/.teach: $(VENV)/.made pyproject.toml constraints.txt
-	@echo "Installing the course into $(VENV). The first time this takes minutes (torch alone is gigabytes on Linux)."
-	$(PY) $(PIP) install --constraint constraints.txt --editable '.[$(patsubst .%,%,$(@F))]'
-	@mkdir -p $(LAB_SETTINGS) && echo '$(NO_NEWS)' > $(LAB_SETTINGS)/overrides.json
+	@if $(PY) -c 'import sys; from importlib.util import find_spec; sys.exit(not find_spec("torch"))'; \
+		then echo "Installing into $(VENV) what is missing there; torch is there already."; \
+		else echo "Installing the course into $(VENV). About to fetch $(SIZE)."; \
+		echo "If this is interrupted, the same command goes on: files that arrived whole are not fetched again."; fi
+	$(INSTALL) --constraint constraints.txt --editable '.[$(patsubst .%,%,$(@F))]'
 	@touch $(VENV)/.lessons $@

@@ -1,8 +1,8 @@
-"""``python -m benchmarks``: measure every row, print the table as markdown.
+"""``python -m benchmarks``: measure every row and print the table as markdown.
 
-``--rows nms`` measures those whose names contain "nms"; ``--json FILE`` also writes the figures; ``--device cuda``
-measures on a GPU. A row passes where its ratio reaches the goal with one thread and with two, and where it needs at
-most twice the memory on top of its inputs, and 32 MB, a twentieth of what PyTorch itself takes.
+``--rows nms`` measures rows with "nms" in their names; ``--json FILE`` also writes the results; ``--device cuda``
+measures on a GPU. A row passes if its ratio is at most its goal, with one thread and with two, and if its memory beyond
+the inputs is at most twice torchvision's plus 32 MB, a twentieth of what PyTorch itself takes.
 """
 
 import argparse
@@ -25,23 +25,23 @@ MEMORY_GOAL, FREE_MEGABYTES = 2.0, 32
 
 @dataclass(frozen=True)
 class Result:
-    """What was measured of a row."""
+    """The measurements of a row."""
 
     row: Row
     timings: dict[str, Timing]
-    """By column: "1 thread", "2 threads", or the GPU."""
+    """By column: "1 thread", "2 threads", or the device."""
     peaks: dict[str, Peak | None]
-    """Of ours and theirs."""
+    """By side: "ours", "theirs"; None where memory cannot be measured."""
 
     @property
     def needs_too_much_memory(self) -> bool:
-        """More than the goal allows; False where memory could not be measured."""
+        """Whether memory exceeds the goal; False where it cannot be measured."""
         ours, theirs = (self.peaks[side] for side in SIDES)
-        return bool(ours and theirs) and ours.growth > MEMORY_GOAL * theirs.growth + FREE_MEGABYTES
+        return ours is not None and theirs is not None and ours.growth > MEMORY_GOAL * theirs.growth + FREE_MEGABYTES
 
     @property
     def verdict(self) -> str:
-        """ "pass", or the columns that fail; without a goal only memory can fail."""
+        """ "pass", "no goal", or the columns that fail; without a goal only memory can fail."""
         goal = self.row.goal
         failed = [column for column, timing in self.timings.items() if goal is not None and timing.ratio > goal]
         if self.needs_too_much_memory:
@@ -63,7 +63,7 @@ def main() -> None:
         return
     rows = [row for row in ROWS if options.rows in row.name]
     if not rows:
-        sys.exit(f'no row has "{options.rows}" in its name; there are: ' + "; ".join(row.name for row in ROWS))
+        sys.exit(f'no row with "{options.rows}" in its name; there are: ' + "; ".join(row.name for row in ROWS))
     results = measure(rows, device, options.seconds)
     print(as_markdown(results))
     if options.json:
@@ -75,18 +75,18 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description="Operators and models against torchvision."
     )
-    parser.add_argument("--rows", default="", metavar="TEXT", help="only rows with this text in their name")
-    parser.add_argument("--device", default="cpu", help="cpu, the default, or cuda")
-    parser.add_argument("--seconds", type=float, default=4.0, help="about how long a row is timed per column")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--rows", default="", metavar="TEXT", help="only rows with this text in their names")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="per row and column (default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results there")
     parser.add_argument("--peak", nargs=2, metavar=("ROW", "SIDE"), help=argparse.SUPPRESS)  # for its own processes
     return parser.parse_args()
 
 
 def measure(rows: list[Row], device: torch.device, seconds: float) -> list[Result]:
-    """All rows with one thread, then all with two, then memory; progress goes to stderr."""
+    """Time all rows with one thread, then with two, then measure memory; progress goes to stderr."""
     threads = {str(device): torch.get_num_threads()} if device.type == "cuda" else THREADS
-    timings = {row.name: {} for row in rows}
+    timings: dict[str, dict[str, Timing]] = {row.name: {} for row in rows}
     for column, count in threads.items():
         for row in rows:
             print(f"{column}: {row.name}", file=sys.stderr)
@@ -100,7 +100,7 @@ def measure(rows: list[Row], device: torch.device, seconds: float) -> list[Resul
 
 
 def as_markdown(results: list[Result]) -> str:
-    """The table and how to read it."""
+    """The table with its explanation."""
     columns = list(results[0].timings)
     head = [
         "ours / torchvision",
@@ -123,14 +123,14 @@ def as_markdown(results: list[Result]) -> str:
             *lines,
             "",
             "Ratios of medians, below 1 where ours is faster: processor time with one thread, wall time otherwise.",
-            "Memory at its peak: what the call added to its inputs, of what the whole process held, PyTorch included.",
+            "Peak memory: of the call beyond its inputs, of the whole process, PyTorch included.",
             about(),
         ]
     )
 
 
 def as_figures(results: list[Result]) -> dict[str, object]:
-    """Everything as plain numbers."""
+    """All results as plain data."""
     rows = [
         {
             "name": result.row.name,
@@ -145,7 +145,7 @@ def as_figures(results: list[Result]) -> dict[str, object]:
 
 
 def about() -> str:
-    """Versions and machine."""
+    """Versions, cores and load."""
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     return f"torch {torch.__version__}, torchvision {torchvision.__version__}, {os.cpu_count()} cores{load}."
 

@@ -1,12 +1,12 @@
-"""``python -m benchmarks.bccd_steps --data FOLDER --out FILE``: what each step since the paper buys.
+"""``python -m benchmarks.bccd_steps --data FOLDER --out FILE``: ablation of the steps since the paper.
 
-On real photographs the whole recipe is trained, and then again with one step taken back: RoIPool instead of RoIAlign,
-one map of stride 16 instead of the pyramid, random instead of pretrained weights. All else (data, batches,
-augmentation, learning rate, anchors' sizes) stays the same, and each is done with several seeds, for a difference that
-is smaller than the spread of the seeds is none. ``data/bccd_steps.json`` was made by this on BCCD's blood cells.
+The full recipe is trained on real images, and again without one of its parts: RoIPool instead of RoIAlign, one map of
+stride 16 instead of the pyramid, random instead of pretrained weights. Everything else (data, batches, augmentation,
+learning rate, anchor sizes) is the same. Each variant is trained with several seeds, to compare differences with their
+spread. ``data/bccd_steps.json`` has the results on BCCD's blood cells.
 
-Every run is written when it ends, and a run that the file holds already is not done again: stopped, the same command
-goes on. Several commands may share the file, each with its own ``--only`` or ``--seeds``.
+Every run is written when it ends, and runs that the file already has are skipped, so an interrupted command can be
+repeated. Several processes may share the file, each with its own ``--only`` or ``--seeds``.
 """
 
 import argparse
@@ -24,7 +24,8 @@ from torch.utils.data import Dataset
 
 from frcnn_edu.anchors import PAPER_ASPECT_RATIOS, AnchorGenerator
 from frcnn_edu.backbones import Pyramid
-from frcnn_edu.course.blood_cells import VARIANTS, Run, load_measured, mean_and_spread
+from frcnn_edu.config import Options
+from frcnn_edu.course.blood_cells import VARIANTS, Run, load_ablation, mean_and_spread
 from frcnn_edu.datasets.augment import augmentation
 from frcnn_edu.datasets.folder import open_folder
 from frcnn_edu.faster_rcnn import ROI_SIZE, FasterRCNN, fasterrcnn_mobilenet_v2
@@ -35,24 +36,24 @@ from frcnn_edu.training.loop import detect, train
 from frcnn_edu.training.metrics import evaluate
 
 WEIGHTS = "IMAGENET1K_V1"
-OPTIONS = {"min_size": 480, "max_size": 960, "box_batch_size_per_image": 128}
+OPTIONS: Options = {"min_size": 480, "max_size": 960, "box_batch_size_per_image": 128}
 STRIDE_16, STRIDE_16_CHANNELS = "13", 96
 FIRST_SEED = 0
-"""The seed whose detections are kept, for the pictures."""
+"""The seed whose detections are kept."""
 
 
 def full(num_classes: int) -> FasterRCNN:
-    """The whole recipe."""
+    """The full recipe."""
     return fasterrcnn_mobilenet_v2(num_classes, WEIGHTS, **OPTIONS)
 
 
 def roi_pool(num_classes: int) -> FasterRCNN:
-    """Regions rounded to whole cells, as in the paper."""
+    """RoI pooling, which rounds regions to whole cells, as in the paper."""
     return fasterrcnn_mobilenet_v2(num_classes, WEIGHTS, box_roi_pool=MultiScaleRoIPool(ROI_SIZE, "pool"), **OPTIONS)
 
 
 def one_level(num_classes: int) -> FasterRCNN:
-    """One map of stride 16, with anchors of all sizes on it, as in the paper."""
+    """One map of stride 16 with anchors of all sizes, as in the paper."""
     pyramid = fasterrcnn_mobilenet_v2(num_classes, WEIGHTS, **OPTIONS)
     anchors = AnchorGenerator((pyramid_sizes(pyramid),), (PAPER_ASPECT_RATIOS,), strides=(16,))
     channels = pyramid.backbone.out_channels
@@ -63,12 +64,12 @@ def one_level(num_classes: int) -> FasterRCNN:
 
 
 def random(num_classes: int) -> FasterRCNN:
-    """Every weight learned from these photographs alone, batch norms too."""
+    """All weights trained on these images only, batch norms too."""
     return fasterrcnn_mobilenet_v2(num_classes, None, **OPTIONS)
 
 
 def pyramid_sizes(model: FasterRCNN) -> tuple[float, ...]:
-    """The sizes of anchors on all levels."""
+    """The anchor sizes of all levels."""
     return tuple(size for level in model.rpn.anchor_generator.sizes for size in level)
 
 
@@ -81,7 +82,7 @@ BUILD: dict[str, Callable[[int], FasterRCNN]] = {
 
 
 def measure(name: str, recipe: Recipe, data: Path, test_images: int | None = None) -> Run:
-    """Train one variant, and detect on the test split or its first photographs."""
+    """Train one variant and evaluate it on the test split, or on its first `test_images`."""
     seen, unseen = open_split(data, "train"), open_split(data, "test")
     torch.manual_seed(recipe.seed)
     model = BUILD[name](len(seen.class_names))
@@ -104,12 +105,12 @@ def measure(name: str, recipe: Recipe, data: Path, test_images: int | None = Non
 
 
 def open_split(data: Path, split: str) -> Dataset:
-    """One split of the folder; both have the class names of all annotations."""
+    """One split of the folder; the class names are those of all annotations."""
     return open_folder(data, split, for_training=split == "train", quiet=True)
 
 
 def describe(data: Path) -> dict[str, dict[str, list]]:
-    """The boxes of both splits, without the pictures."""
+    """The boxes of both splits, without the images."""
     found = {}
     for split in ("train", "test"):
         pictures = open_split(data, split)
@@ -123,7 +124,7 @@ def describe(data: Path) -> dict[str, dict[str, list]]:
 
 
 def rows(boxes: dict[str, Tensor]) -> list[list[float]]:
-    """x1, y1, x2, y2, label and, if there is one, score, rounded for a file."""
+    """Rows x1, y1, x2, y2, label and, for detections, score, rounded for the file."""
     columns = [boxes["boxes"].tolist(), boxes["labels"].tolist()]
     table = [[*(round(value, 1) for value in box), label] for box, label in zip(*columns, strict=True)]
     if "scores" not in boxes:
@@ -132,7 +133,7 @@ def rows(boxes: dict[str, Tensor]) -> list[list[float]]:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do every run that the file lacks; raises ValueError where it holds runs of other conditions."""
+    """Do every run that the file lacks. Raises ValueError if it has runs of other conditions."""
     recipes = {seed: Recipe(options.steps, 4, 1e-3, seed=seed) for seed in options.seeds}
     for seed, recipe in recipes.items():
         for name in options.only:
@@ -140,7 +141,7 @@ def run(options: argparse.Namespace) -> None:
             if any(one["name"] == name and one["seed"] == seed for one in content["runs"]):
                 continue
             done = measure(name, recipe, options.data, options.images)
-            content = current(options, recipe)  # what another process wrote in the meantime
+            content = current(options, recipe)  # with what other processes wrote meanwhile
             content["runs"].append({key: value for key, value in asdict(done).items() if value is not None})
             write(options.out, content)
             print(
@@ -150,7 +151,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def current(options: argparse.Namespace, recipe: Recipe) -> dict:
-    """The file as it stands, or the beginning of one."""
+    """The content of the file, or of a new one without runs."""
     conditions = asdict(recipe) | OPTIONS | {"weights": WEIGHTS, "test_images": options.images}
     del conditions["seed"]
     conditions |= {"torch": torch.__version__.split("+")[0], "torchvision": torchvision.__version__.split("+")[0]}
@@ -159,25 +160,23 @@ def current(options: argparse.Namespace, recipe: Recipe) -> dict:
         return {"conditions": conditions, "class_names": names, "splits": describe(options.data), "runs": []}
     content = json.loads(options.out.read_text(encoding="utf-8"))
     if content["conditions"] != conditions:
-        raise ValueError(
-            f"{options.out} was measured with {content['conditions']}, not {conditions}: name another file"
-        )
+        raise ValueError(f"{options.out} has runs with {content['conditions']}, not {conditions}: name another file")
     return content
 
 
 def write(path: Path, content: dict) -> None:
-    """The file, whole or not at all."""
+    """Replace the file atomically."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_text(json.dumps(content, separators=(",", ":"), ensure_ascii=False) + "\n", encoding="utf-8")
     draft.replace(path)
 
 
 def table(path: Path) -> str:
-    """Mean and spread of every variant."""
-    measured = load_measured(path)
+    """The mean and the spread of every variant."""
+    ablation = load_ablation(path)
     lines = ["| | runs | mAP@0.5 | mAP@0.75 | CPU seconds |", "|---|---:|---:|---:|---:|"]
     for name, what in VARIANTS.items():
-        if runs := measured.of(name):
+        if runs := ablation.of(name):
             columns = [[getattr(one, key) for one in runs] for key in ("map_50", "map_75", "cpu_seconds")]
             (a, a_spread), (b, b_spread), (seconds, _) = map(mean_and_spread, columns)
             precision = f"{a:.3f} ± {a_spread:.3f} | {b:.3f} ± {b_spread:.3f}"
@@ -188,13 +187,13 @@ def table(path: Path) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bccd_steps", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="the data set's folder, in VOC's layout")
-    parser.add_argument("--out", type=Path, required=True, help="a JSON file, continued if it is there")
-    parser.add_argument("--steps", type=int, default=200, help="of each training")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the data set, in VOC's layout")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file; runs that it already has are kept")
+    parser.add_argument("--steps", type=int, default=200, help="steps of each training (default: %(default)s)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--only", nargs="+", choices=list(BUILD), default=list(BUILD), metavar="NAME")
-    parser.add_argument("--threads", type=int, help="of the processor; all, if left out")
-    parser.add_argument("--images", type=int, help="measure on so many photographs only, to try the command out")
+    parser.add_argument("--threads", type=int, help="threads (default: PyTorch's)")
+    parser.add_argument("--images", type=int, help="evaluate on only this many images, to try the command")
     options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)

@@ -1,7 +1,6 @@
-"""The models' rows: VGG16 at 600 x 800 and the lessons' tiny detector, each against the same one built of torchvision.
+"""The rows of models: VGG16 at 600 x 800 and the lessons' tiny detector, each against torchvision's equivalent.
 
-Both sides have the same weights, images and options. torchvision's VGG16 detector pools with its `roi_pool`, as the
-paper's does.
+Both sides have the same weights, images and options. torchvision's VGG16 detector uses its `roi_pool`, as in the paper.
 """
 
 import inspect
@@ -25,9 +24,12 @@ from frcnn_edu.faster_rcnn import ROI_SIZE, FasterRCNN, fasterrcnn_tiny, fasterr
 NUM_CLASSES = 21
 OBJECTS = 5
 
+Pair = tuple[Callable[[], nn.Module], Callable[[], nn.Module]]
+"""Functions that build ours and theirs."""
+
 
 class TorchvisionRoIPool(nn.Module):
-    """torchvision's `roi_pool` where its detector has its `MultiScaleRoIAlign`."""
+    """torchvision's `roi_pool` with the interface of its `MultiScaleRoIAlign`."""
 
     def forward(
         self, features: Mapping[str, Tensor], proposals: Sequence[Tensor], image_sizes: Sequence[tuple[int, int]]
@@ -37,7 +39,7 @@ class TorchvisionRoIPool(nn.Module):
 
 
 def torchvisions(ours: Callable[[], FasterRCNN], body: Callable[[], nn.Module]) -> TorchvisionFasterRCNN:
-    """torchvision's detector of the same parts and numbers as `ours`, which is looked at and not built."""
+    """torchvision's detector with the parts and options of `ours`, which is only built on the meta device."""
     with torch.device("meta"):
         pattern = ours()
     names = inspect.signature(TorchvisionFasterRCNN).parameters
@@ -58,20 +60,20 @@ def torchvisions(ours: Callable[[], FasterRCNN], body: Callable[[], nn.Module]) 
     return model
 
 
-def vgg16_pair() -> tuple[Callable[[], nn.Module], Callable[[], nn.Module]]:
-    """How to build ours and theirs."""
+def vgg16_pair() -> Pair:
+    """VGG16, ours and torchvision's."""
     ours = partial(fasterrcnn_vgg16, NUM_CLASSES, min_size=600, max_size=1000)
     return ours, lambda: torchvisions(ours, backbones.vgg16)
 
 
-def tiny_pair() -> tuple[Callable[[], nn.Module], Callable[[], nn.Module]]:
-    """How to build ours and theirs."""
+def tiny_pair() -> Pair:
+    """The tiny detector, ours and torchvision's."""
     ours = partial(fasterrcnn_tiny, NUM_CLASSES)
     return ours, lambda: torchvisions(ours, backbones.tiny)
 
 
 def seeded(build: Callable[[], nn.Module], device: torch.device, training: bool) -> nn.Module:
-    """A model with weights that depend on its parameters' names and shapes alone, so both sides have the same."""
+    """A model whose weights depend only on the names and shapes of its parameters, so both sides have the same."""
     model = build()
     with torch.no_grad():
         for index, (name, parameter) in enumerate(sorted(model.named_parameters())):
@@ -85,7 +87,7 @@ def seeded(build: Callable[[], nn.Module], device: torch.device, training: bool)
 
 
 def training_call(build: Callable[[], nn.Module], size: tuple[int, int], images: int, device: torch.device) -> Call:
-    """One step: losses, gradients, an update too small to change what later steps do."""
+    """One training step, with a learning rate too small to change later steps."""
 
     @cache
     def made() -> tuple[nn.Module, torch.optim.Optimizer, list[Tensor], list[dict[str, Tensor]]]:
@@ -107,7 +109,7 @@ def training_call(build: Callable[[], nn.Module], size: tuple[int, int], images:
 
 
 def inference_call(build: Callable[[], nn.Module], size: tuple[int, int], device: torch.device) -> Call:
-    """Detections of one image."""
+    """Inference on one image."""
 
     @cache
     def made() -> tuple[nn.Module, list[Tensor]]:
@@ -127,16 +129,16 @@ def draw_images(size: tuple[int, int], count: int, device: torch.device) -> list
     return [torch.rand(3, *size, generator=generator).to(device) for _ in range(count)]
 
 
-def training_calls(
-    pair: tuple[Callable, Callable], size: tuple[int, int], images: int, device: torch.device
-) -> tuple[Call, Call]:
-    """A step of ours and of theirs."""
-    return tuple(training_call(build, size, images, device) for build in pair)
+def training_calls(pair: Pair, size: tuple[int, int], images: int, device: torch.device) -> tuple[Call, Call]:
+    """A training step of ours and of theirs."""
+    ours, theirs = pair
+    return training_call(ours, size, images, device), training_call(theirs, size, images, device)
 
 
-def inference_calls(pair: tuple[Callable, Callable], size: tuple[int, int], device: torch.device) -> tuple[Call, Call]:
-    """A pass of ours and of theirs."""
-    return tuple(inference_call(build, size, device) for build in pair)
+def inference_calls(pair: Pair, size: tuple[int, int], device: torch.device) -> tuple[Call, Call]:
+    """Inference of ours and of theirs."""
+    ours, theirs = pair
+    return inference_call(ours, size, device), inference_call(theirs, size, device)
 
 
 ROWS = (

@@ -1,4 +1,4 @@
-"""The operators' rows: boxes, suppression and pooling, at the sizes that Faster R-CNN has at 600 x 800."""
+"""The rows of operators: boxes, NMS and pooling, at the sizes of Faster R-CNN for images of 600 x 800."""
 
 import torch
 from torch import Tensor
@@ -21,14 +21,14 @@ SAMPLES = 2
 
 
 def random_boxes(count: int, device: torch.device, seed: int = 0) -> Tensor:
-    """Boxes (N, 4) of 16 to 216 px a side, spread over the image."""
+    """Boxes (N, 4) with sides of 16 to 216 px, all over the image."""
     generator = torch.Generator().manual_seed(seed)
     corner = torch.rand(count, 2, generator=generator) * torch.tensor(IMAGE_SIZE[::-1])
     return torch.cat((corner, corner + 16 + 200 * torch.rand(count, 2, generator=generator)), dim=1).to(device)
 
 
 def crowded_boxes(count: int, device: torch.device, seed: int = 0) -> Tensor:
-    """Boxes (N, 4) as a trained network proposes them: each near one of a few objects."""
+    """Boxes (N, 4), each near one of a few objects, as the proposals of a trained network are."""
     generator = torch.Generator().manual_seed(seed)
     objects = random_boxes(OBJECTS, torch.device("cpu"), seed)
     own = objects[torch.randint(OBJECTS, (count,), generator=generator)]
@@ -37,7 +37,7 @@ def crowded_boxes(count: int, device: torch.device, seed: int = 0) -> Tensor:
 
 
 def random_scores(count: int, device: torch.device) -> Tensor:
-    """Scores (N,) in [0, 1), no two alike."""
+    """Distinct scores (N,) in [0, 1)."""
     return (torch.randperm(count, generator=torch.Generator().manual_seed(1)) / count).to(device)
 
 
@@ -54,7 +54,7 @@ def iou_calls(device: torch.device) -> tuple[Call, Call]:
 
 
 def anchor_calls(device: torch.device) -> tuple[Call, Call]:
-    """Nine anchors on each of 38 x 50 cells."""
+    """Nine anchors at each of 38 x 50 cells."""
     maps = [torch.zeros(1, CHANNELS, *MAP_SIZE, device=device)]
     images = ImageList(torch.zeros(1, 3, 608, 800, device=device), [IMAGE_SIZE])
     ours = AnchorGenerator(rounded=True)
@@ -63,14 +63,14 @@ def anchor_calls(device: torch.device) -> tuple[Call, Call]:
 
 
 def encode_calls(device: torch.device) -> tuple[Call, Call]:
-    """A box for each of 17 100 anchors."""
+    """Encode a box for each of 17 100 anchors."""
     anchors = image_anchors(device)
     gt_boxes, coder = random_boxes(len(anchors), device), BoxCoder((1.0, 1.0, 1.0, 1.0))
     return lambda: encode_boxes(gt_boxes, anchors), lambda: coder.encode_single(gt_boxes, anchors)
 
 
 def decode_calls(device: torch.device) -> tuple[Call, Call]:
-    """Deltas for each of 17 100 anchors."""
+    """Decode the deltas of 17 100 anchors."""
     anchors = image_anchors(device)
     deltas = 0.3 * torch.randn(len(anchors), 4, generator=torch.Generator().manual_seed(2)).to(device)
     coder = BoxCoder((1.0, 1.0, 1.0, 1.0))
@@ -78,7 +78,7 @@ def decode_calls(device: torch.device) -> tuple[Call, Call]:
 
 
 def target_calls(objects: int, device: torch.device) -> tuple[Call, Call]:
-    """From anchors and objects to the RPN's sample of 256 and what it should answer."""
+    """From anchors and objects to the RPN's sample of 256 and its target deltas."""
     anchors, gt_boxes = image_anchors(device), random_boxes(objects, device)
     ours = RegionProposalNetwork(AnchorGenerator(), RPNHead(CHANNELS, 9), Config())
     theirs = TorchvisionRPN(
@@ -95,13 +95,13 @@ def target_calls(objects: int, device: torch.device) -> tuple[Call, Call]:
 
 
 def nms_calls(boxes: Tensor, threshold: float = 0.7, limit: int | None = None) -> tuple[Call, Call]:
-    """All kept, or the best `limit`."""
+    """NMS of boxes (N, 4), with at most `limit` kept."""
     scores = random_scores(len(boxes), boxes.device)
     return lambda: nms(boxes, scores, threshold, limit), lambda: ops.nms(boxes, scores, threshold)[:limit]
 
 
 def batched_nms_calls(count: int, device: torch.device) -> tuple[Call, Call]:
-    """Boxes of 20 classes, crowded, as in the second stage."""
+    """Crowded boxes of 20 classes, as in the second stage."""
     boxes, scores = crowded_boxes(count, device), random_scores(count, device)
     classes = torch.randint(CLASSES, (count,), generator=torch.Generator().manual_seed(3)).to(device)
     return lambda: batched_nms(boxes, scores, classes, 0.5), lambda: ops.batched_nms(boxes, scores, classes, 0.5)

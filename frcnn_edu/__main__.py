@@ -1,220 +1,89 @@
-"""The command line: ``python -m frcnn_edu train | evaluate | predict | download``.
+"""The command line: ``frcnn-edu COMMAND``, or ``python -m frcnn_edu COMMAND``; ``--help`` lists the commands.
 
-Each command is a thin layer over the function of the same name; ``--help`` after any of them lists its options. Under
-``torchrun`` train and evaluate share the work among the processes.
+What they do is in `commands`. Only the module of the given command is loaded, because torch takes seconds.
 """
 
 import argparse
-import json
-import os
+import difflib
+import re
 import sys
-from dataclasses import asdict
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
-import torch
-import torch.distributed as dist
-from torch.utils.data import Dataset
+import shtab
 
-from frcnn_edu.datasets.download import DownloadError, download
-from frcnn_edu.training.checkpoints import BUILDERS, FREEZING, ModelCard, Recipe, load_model
-from frcnn_edu.training.distributed import rank
-from frcnn_edu.training.loop import evaluate, train
+from frcnn_edu import __version__
+from frcnn_edu.commands.reporting import EXPECTED, FAILED, SIGNALLED, complain, show_plainly
 
-SHAPES = {"shapes": None, "shapes-plain": "PLAIN", "shapes-hard": "HARD"}
-SHAPES_LENGTH = {"train": 10_000, "val": 200, "test": 200}
-STOPPED = 130
-"""The exit status of a run that Ctrl-C ended."""
+COMMANDS = {
+    "lab": ("lab", "open the lessons in JupyterLab, in copies of your own", "lab my_lessons"),
+    "page": ("lab", "open a page to drop photographs on and see what is found", "page --weights runs/bccd"),
+    "train": ("detector", "train a detector on images with boxes", "train --data data/bccd --out runs/bccd"),
+    "evaluate": ("detector", "measure how good a detector is", "evaluate --data data/bccd --weights runs/bccd"),
+    "predict": ("detector", "find objects in pictures", "predict photo.jpg --weights runs/bccd --out found"),
+    "look": ("detector", "report what a folder of images and boxes holds", "look --data data/bccd --out look.png"),
+    "download": ("detector", "fetch a data set", "download bccd"),
+}
+"""Every command: the module of `commands` that holds it, its line of help, and an example."""
 
-
-def open_data(name: str, split: str, class_names: tuple[str, ...] | None = None, training: bool = False) -> Dataset:
-    """A data set by name or folder: generated shapes, or a folder in VOC's or COCO's layout.
-
-    In training, difficult and crowd boxes are left out. Raises FileNotFoundError where nothing of the kind lies.
-    """
-    if name in SHAPES:
-        from frcnn_edu.datasets import shapes
-
-        if split not in SHAPES_LENGTH:
-            raise ValueError(f"shapes have the splits {', '.join(SHAPES_LENGTH)}, got {split!r}")
-        config = getattr(shapes, SHAPES[name]) if SHAPES[name] else None
-        return shapes.Shapes(SHAPES_LENGTH[split], split=split, config=config)
-    from frcnn_edu.datasets.folder import open_folder
-
-    return open_folder(name, split, class_names, for_training=training, quiet=rank() > 0)
+COMPLETION = "--print-completion"
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one command; what the user can mend is said in a line, and the exit status is then 1."""
-    options = _parser().parse_args(arguments)
-    try:
-        return options.run(options) or 0
-    except (ValueError, TypeError, OSError, FloatingPointError, ImportError, DownloadError) as error:
-        print(f"frcnn_edu {options.command}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return STOPPED
-    finally:
-        if dist.is_available() and dist.is_initialized():
-            dist.destroy_process_group()
-
-
-def _train(options: argparse.Namespace) -> None:
-    device = _device(options.device)
-    dataset = open_data(options.data, options.split, training=True)
-    freezing = {"frozen_backbone": True} if options.weights_backbone and options.model in FREEZING else {}
-    card = ModelCard(options.model, tuple(dataset.class_names), freezing | dict(options.option))
-    recipe = Recipe(options.steps, options.batch_size, options.learning_rate, seed=options.seed)
-    torch.manual_seed(recipe.seed)
-    more = {"weights_backbone": options.weights_backbone} if options.weights_backbone and not options.resume else {}
-    model = card.build(**more).to(device)
-    augment = None
-    if options.augment:
-        from frcnn_edu.datasets.augment import augmentation
-
-        augment = augmentation(flip_vertically=0.5 if options.augment == "all-ways" else 0.0)
-    train(model, dataset, recipe, options.out, card, options.resume, options.checkpoint_every, augment, options.workers)
-    if rank() == 0:
-        print(f"trained {recipe.steps} steps; the weights are in {options.out}")
-
-
-def _evaluate(options: argparse.Namespace) -> None:
-    model, card = load_model(options.weights, _device(options.device))
-    dataset = open_data(options.data, options.split, card.class_names)
-    result = evaluate(model, dataset, options.style, card.class_names, options.batch_size)
-    if rank() > 0:
-        return
-    for name, precision in result.per_class.items():
-        print(f"{name:24} {precision:.4f}")
-    print(f"{'mAP':24} {result.map:.4f}")
-    if options.json:
-        report = {key: value for key, value in asdict(result).items() if key != "curves" and value is not None}
-        _write_json(options.json, {"data": options.data, "split": options.split, **_without_nan(report)})
-
-
-def _predict(options: argparse.Namespace) -> int:
-    from frcnn_edu.datasets.image_files import ImageError, load_image
-    from frcnn_edu.viz import detections_figure
-
-    model, card = load_model(options.weights, _device(options.device))
-    options.out.mkdir(parents=True, exist_ok=True)
-    results, failed = {}, 0
-    for name in options.images:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status; an error that the user can mend is printed in one line."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a name that the console cannot print gets question marks
+    options = _parse(sys.argv[1:] if arguments is None else arguments)
+    with warnings.catch_warnings():
+        warnings.showwarning = show_plainly
         try:
-            image = load_image(name)
-        except (ImageError, OSError) as error:
-            print(f"passed over: {error}", file=sys.stderr)
-            failed += 1
-            continue
-        with torch.no_grad():
-            found = model([image.to(next(model.parameters()).device)])[0]
-        keep = found["scores"] >= options.score
-        found = {key: values[keep].cpu() for key, values in found.items()}
-        names = [card.class_names[label] for label in found["labels"].tolist()]
-        results[name] = {"boxes": found["boxes"].tolist(), "scores": found["scores"].tolist(), "labels": names}
-        picture = _picture_path(options.out, name)
-        detections_figure(image, found["boxes"], names, found["scores"]).savefig(picture)
-        print(f"{name}: {len(names)} found, {picture}")
-    _write_json(options.out / "detections.json", results)
-    return 1 if failed else 0
+            return options.run(options) or 0
+        except KeyboardInterrupt as stop:
+            complain(options.command, stop)
+            return SIGNALLED + getattr(stop, "number", 2)
+        except EXPECTED as error:
+            complain(options.command, error)
+            return FAILED
 
 
-def _download(options: argparse.Namespace) -> None:
-    print(download(options.name, options.out))
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong with the options."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (--help lists the options)\n")
 
 
-def _picture_path(folder: Path, name: str) -> Path:
-    """A PNG in `folder` named after the picture, numbered where that name is taken by another."""
-    stem, number = Path(name).stem, 1
-    path = folder / f"{stem}.png"
-    while path.exists():
-        number += 1
-        path = folder / f"{stem}-{number}.png"
-    return path
-
-
-def _without_nan(report: dict[str, object]) -> dict[str, object]:
-    """With None for the AP of what no image holds: JSON has no word for NaN."""
-    plain = {name: _without_nan(value) if isinstance(value, dict) else value for name, value in report.items()}
-    return {name: None if value != value else value for name, value in plain.items()}
-
-
-def _write_json(path: Path, content: object) -> None:
-    draft = path.with_name(f".{path.name}.part")
-    draft.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False), encoding="utf-8")
-    draft.replace(path)
-
-
-def _device(name: str | None) -> torch.device:
-    """The device to work on; under torchrun each process joins the others and takes its own GPU."""
-    if name is None:
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    if "WORLD_SIZE" in os.environ and not dist.is_initialized():
-        dist.init_process_group("nccl" if name == "cuda" else "gloo")
-        if name == "cuda":
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-            return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-    return torch.device(name)
-
-
-def _option(text: str) -> tuple[str, object]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise argparse.ArgumentTypeError(f"an option is NAME=VALUE, got {text!r}")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m frcnn_edu", description="Faster R-CNN from scratch.")
-    commands = parser.add_subparsers(dest="command", required=True)
-
-    training = commands.add_parser("train", help="train a detector; checkpoints and weights go to a folder")
-    training.add_argument("--data", required=True, help="shapes, shapes-plain, shapes-hard, or a VOC or COCO folder")
-    training.add_argument("--split", default="train")
-    training.add_argument("--model", choices=list(BUILDERS), default="tiny")
-    training.add_argument("--steps", type=int, default=Recipe.steps)
-    training.add_argument("--batch-size", type=int, default=Recipe.batch_size, help="images a step, over all processes")
-    training.add_argument(
-        "--learning-rate", type=float, default=Recipe.learning_rate, help="the highest; default %(default)s"
-    )
-    training.add_argument("--seed", type=int, default=Recipe.seed)
-    training.add_argument("--out", type=Path, required=True)
-    training.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in --out")
-    training.add_argument("--checkpoint-every", type=int, default=100, metavar="STEPS")
-    training.add_argument("--weights-backbone", help="such as IMAGENET1K_V1, through torchvision's hub and cache")
-    training.add_argument("--augment", nargs="?", const="mirror", choices=("mirror", "all-ways"))
-    training.add_argument("--workers", type=int, default=0, help="processes that load images")
-    training.add_argument(
-        "--option", type=_option, action="append", default=[], metavar="NAME=VALUE", help="of Config, or the builder"
-    )
-    training.set_defaults(run=_train)
-
-    evaluating = commands.add_parser("evaluate", help="measure average precision on a split")
-    evaluating.add_argument("--data", required=True)
-    evaluating.add_argument("--split", default="test")
-    evaluating.add_argument("--weights", type=Path, required=True, help="a folder that train wrote")
-    evaluating.add_argument("--style", choices=("voc", "voc07", "coco"), default="voc")
-    evaluating.add_argument("--batch-size", type=int, default=8)
-    evaluating.add_argument("--json", type=Path, help="write the figures here")
-    evaluating.set_defaults(run=_evaluate)
-
-    predicting = commands.add_parser("predict", help="draw what is found in pictures")
-    predicting.add_argument("images", nargs="+")
-    predicting.add_argument("--weights", type=Path, required=True)
-    predicting.add_argument("--out", type=Path, required=True)
-    predicting.add_argument("--score", type=float, default=0.5, help="draw nothing below this")
-    predicting.set_defaults(run=_predict)
-
-    downloading = commands.add_parser("download", help="fetch a data set")
-    downloading.add_argument("name", choices=("voc2007", "bccd", "penn-fudan"))
-    downloading.add_argument("--out", type=Path, default=Path("data"))
-    downloading.set_defaults(run=_download)
-
-    for command in (training, evaluating, predicting):
-        command.add_argument("--device", help="cuda, mps or cpu; the best there is, if left out")
-    return parser
+def _parse(given: Sequence[str]) -> argparse.Namespace:
+    """The options of a command; ends the program if one is unknown or invalid."""
+    parser = _Parser(prog="frcnn-edu", description="Faster R-CNN from scratch: a course and a detector.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    shtab.add_argument_to(parser, COMPLETION, help="print a script that completes these commands in your shell")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    everything = any(word.startswith(COMPLETION) for word in given)
+    parsers = {}
+    for name, (module, summary, example) in COMMANDS.items():
+        command = commands.add_parser(
+            name, help=summary, description=f"{summary.capitalize()}.", epilog=f"for example: frcnn-edu {example}"
+        )
+        if everything or name in given:
+            run, add_options = import_module(f"frcnn_edu.commands.{module}").COMMANDS[name]
+            add_options(command)
+            command.set_defaults(run=run)
+        for action in command._actions:
+            if action.type is Path or action.dest == "images":
+                action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab reads it
+        parsers[name] = command
+    options, unknown = parser.parse_known_args(given)
+    if unknown:
+        known = re.findall(r"--[a-z-]+", parsers[options.command].format_help())
+        close = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        parsers[options.command].error(f"there is no option {unknown[0]}{hint}")
+    return options
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """Anchors: the boxes that the network starts from.
 
-At every cell of a feature map stand the same few boxes, one per size and aspect ratio; the network only says which
-of them hold an object and how each should move (Faster R-CNN, section 3.1.1). The paper's nine are
-sizes 128, 256, 512 by ratios 0.5, 1, 2.
+Every cell of a feature map has the same few boxes, one per size and aspect ratio; the network predicts which of them
+contain an object and how to move each (Faster R-CNN, section 3.1.1). The paper's nine have sizes 128, 256, 512 and
+ratios 0.5, 1, 2.
 
-An anchor of size s and ratio r (height / width) has area s**2 whatever its ratio. Cell (i, j) is centred on
-``(j * stride, i * stride)`` plus ``offset * stride``: 0 is torchvision's choice, 0.5 the middle of the cell, the
-paper's code has 7.5 px. torchvision rounds its base anchors to whole pixels, which costs the exact area; here that
+An anchor of size s and ratio r (height / width) has area s**2. Cell (i, j) is centred on
+``(j * stride, i * stride)`` plus ``offset * stride``: 0 is torchvision's choice, 0.5 the middle of the cell; the
+paper's code has 7.5 px. torchvision rounds base anchors to whole pixels, which changes their area slightly; here that
 is the option `rounded`.
 """
 
@@ -21,7 +21,7 @@ PAPER_ASPECT_RATIOS = (0.5, 1.0, 2.0)
 
 
 def base_anchors(sizes: Sequence[float], aspect_ratios: Sequence[float], rounded: bool = False) -> Tensor:
-    """The anchors of one cell, centred on (0, 0), in pixels: (R * S, 4), ratio by ratio and sizes within.
+    """The anchors of one cell, centred on (0, 0), in pixels: (R * S, 4), ordered by ratio, then size.
 
     `rounded` rounds corners to whole pixels, halves to even, as torchvision does.
     Raises ValueError where a list is empty or a number is not above 0. Source: section 3.1.1.
@@ -48,9 +48,9 @@ def grid_anchors(
         raise ValueError(f"feature_size must be (H, W) with at least one cell, got {feature_size}")
     if not (stride_y > 0 and stride_x > 0):
         raise ValueError(f"stride must be above 0 pixels, got {stride}")
-    like = {"dtype": base_anchors.dtype, "device": base_anchors.device}
-    y = (torch.arange(height, **like) + offset) * stride_y  # (H,)
-    x = (torch.arange(width, **like) + offset) * stride_x  # (W,)
+    dtype, device = base_anchors.dtype, base_anchors.device
+    y = (torch.arange(height, dtype=dtype, device=device) + offset) * stride_y  # (H,)
+    x = (torch.arange(width, dtype=dtype, device=device) + offset) * stride_x  # (W,)
     y, x = torch.meshgrid(y, x, indexing="ij")  # (H, W) each
     centers = torch.stack((x, y, x, y), dim=-1).reshape(-1, 1, 4)  # (H * W, 1, 4)
     return (centers + base_anchors).reshape(-1, 4)  # (H * W * A, 4)

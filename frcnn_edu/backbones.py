@@ -1,7 +1,7 @@
 """Backbones: the convolutional networks that turn an image into feature maps.
 
-Bodies and the feature pyramid are torchvision's; the one that lessons train from scratch is ours. A backbone is a
-module with ``out_channels`` that returns one map, or an ordered dict of maps, finest first.
+The networks and the feature pyramid are torchvision's, except `tiny`, which the lessons train from scratch. A backbone
+is a module with an attribute ``out_channels`` that returns one map, or an ordered dict of maps, finest first.
 
 VGG16 up to conv5_3 is the paper's (section 3.2): 13 convolutions, four poolings, stride 16, 512 channels.
 """
@@ -21,23 +21,31 @@ TINY_CHANNELS = (16, 32, 64, 96)
 NORM_GROUPS = 8
 
 
-def tiny(channels: Sequence[int] = TINY_CHANNELS) -> nn.Sequential:
-    """A small net to train from scratch: every stage halves the map, so four of them have stride 16.
+class Stack(nn.Sequential):
+    """Layers one after another; the last gives a map of `out_channels` channels."""
 
-    Group normalisation, unlike batch normalisation, does not care how many images share a step.
+    def __init__(self, *layers: nn.Module, out_channels: int) -> None:
+        super().__init__(*layers)
+        self.out_channels = out_channels
+
+
+def tiny(channels: Sequence[int] = TINY_CHANNELS) -> Stack:
+    """A small network to train from scratch: every stage halves the map, so four stages have stride 16.
+
+    Group normalisation, unlike batch normalisation, does not depend on the number of images in a step.
     """
     stages = [
         nn.Sequential(_conv(before, after, stride=2), _conv(after, after))
         for before, after in zip((3, *channels), channels, strict=False)
     ]
-    return _with_channels(nn.Sequential(*stages), channels[-1])
+    return Stack(*stages, out_channels=channels[-1])
 
 
-def vgg16(weights: str | None = None, trainable_layers: int = 13) -> nn.Sequential:
+def vgg16(weights: str | None = None, trainable_layers: int = 13) -> Stack:
     """VGG16 up to conv5_3, stride 16, 512 channels; of its 13 convolutions the last `trainable_layers` learn.
 
     `weights` is a name of torchvision's, such as "IMAGENET1K_V1". The paper trains conv3_1 and up: 9 layers.
-    Raises ValueError for more than 13 layers, or fewer than 0, WeightsError for weights that are not to be had.
+    Raises ValueError for a number of layers outside 0 to 13, WeightsError for weights that are not available.
     """
     _check_trainable(trainable_layers, 13)
     with fetching("vgg16", weights):
@@ -45,7 +53,7 @@ def vgg16(weights: str | None = None, trainable_layers: int = 13) -> nn.Sequenti
     layers = [layer for layer in body if isinstance(layer, nn.Conv2d)]
     for layer in layers[: len(layers) - trainable_layers]:
         layer.requires_grad_(False)
-    return _with_channels(body, 512)
+    return Stack(*body, out_channels=512)
 
 
 def mobilenet_v2(
@@ -53,10 +61,10 @@ def mobilenet_v2(
 ) -> "Pyramid":
     """MobileNetV2 under a feature pyramid of strides 8, 16 and 32, and a pooled fourth level.
 
-    `weights` is a name of torchvision's. Where it is `frozen`, as it is with weights unless you say, batch norms are
-    fixed and of its 18 blocks the last `trainable_layers` learn: by default all but those before stride 8, which see
-    edges and colours and cost most. Else all learn.
-    Raises ValueError for more than 18 blocks, or fewer than 0, WeightsError for weights that are not to be had.
+    `weights` is a name of torchvision's. If `frozen`, the default with weights, batch norms are fixed and of the 18
+    blocks the last `trainable_layers` learn: by default all from stride 8 on, as the blocks before detect edges and
+    colours and are the most expensive. Otherwise all learn.
+    Raises ValueError for a number of blocks outside 0 to 18, WeightsError for weights that are not available.
     """
     _check_trainable(trainable_layers, 18)
     frozen = bool(weights) if frozen is None else frozen
@@ -72,15 +80,15 @@ def mobilenet_v2(
 def resnet50_fpn(weights: str | None = None, frozen_norm: bool = False, trainable_layers: int = 5) -> "Pyramid":
     """ResNet-50 under a feature pyramid of strides 4 to 32, 256 channels, and a pooled fifth level, as in torchvision.
 
-    Of its five parts (stem, layer1 .. layer4) the last `trainable_layers` learn. Raises ValueError for more than 5
-    of them, or fewer than 0.
+    Of its five parts (stem, layer1 .. layer4) the last `trainable_layers` learn. Raises ValueError for a number
+    outside 0 to 5, WeightsError for weights that are not available.
     """
     _check_trainable(trainable_layers, 5)
     norm = FrozenBatchNorm2d if frozen_norm else nn.BatchNorm2d
     with fetching("resnet50", weights):
         body = torchvision.models.resnet50(weights=weights, norm_layer=norm)
-    trainable = ("layer4", "layer3", "layer2", "layer1", "conv1", "bn1")
-    trainable = trainable if trainable_layers == 5 else trainable[:trainable_layers]
+    parts = ("layer4", "layer3", "layer2", "layer1", "conv1", "bn1")
+    trainable = parts if trainable_layers == 5 else parts[:trainable_layers]
     for name, parameter in body.named_parameters():
         parameter.requires_grad_(name.startswith(trainable))
     taps = {"layer1": 256, "layer2": 512, "layer3": 1024, "layer4": 2048}
@@ -88,9 +96,9 @@ def resnet50_fpn(weights: str | None = None, frozen_norm: bool = False, trainabl
 
 
 class Pyramid(nn.Module):
-    """A body, read at several depths, under torchvision's feature pyramid network.
+    """torchvision's feature pyramid network on several stages of `body`.
 
-    `taps` names the children of `body` to read and the channels found there, finest first; later children are dropped.
+    `taps` maps the children of `body` to use, finest first, to their number of channels; later children are dropped.
     Source: Feature Pyramid Networks, section 3.
     """
 
@@ -98,7 +106,7 @@ class Pyramid(nn.Module):
         super().__init__()
         children = list(body.named_children())
         last = [name for name, _ in children].index(list(taps)[-1])
-        self.body = nn.ModuleDict(children[: last + 1])
+        self.body = nn.ModuleDict(dict(children[: last + 1]))
         self.fpn = FeaturePyramidNetwork(
             list(taps.values()), out_channels, extra_blocks=LastLevelMaxPool() if pooled_level else None
         )
@@ -116,7 +124,7 @@ class Pyramid(nn.Module):
 
 
 class _FrozenNorm(FrozenBatchNorm2d):
-    """torchvision's, in one pass and in the precision of what comes in: under autocast it would widen to float32."""
+    """torchvision's, in one operation and in the input's precision: under autocast torchvision's widens to float32."""
 
     def forward(self, x: Tensor) -> Tensor:
         scale = self.weight * (self.running_var + self.eps).rsqrt()  # (C,)
@@ -135,8 +143,3 @@ def _conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential
         nn.GroupNorm(NORM_GROUPS, out_channels),
         nn.ReLU(inplace=True),
     )
-
-
-def _with_channels(body: nn.Sequential, out_channels: int) -> nn.Sequential:
-    body.out_channels = out_channels
-    return body

@@ -1,15 +1,14 @@
-"""Boxes: the currency of the detector.
+"""Boxes: area, IoU, clipping, deltas, and non-maximum suppression.
 
-Anchors, proposals, ground truth and detections are all the same thing, an (N, 4) float tensor of
-``x1, y1, x2, y2`` in pixels. This module measures them, trims them, and turns a pair of them into the four
-deltas that a network can regress (Faster R-CNN, section 3.1.2, equation 2).
+Anchors, proposals, ground truth and detections are all (N, 4) float tensors of ``x1, y1, x2, y2`` in pixels. A pair of
+boxes is encoded as the four deltas that a network regresses (Faster R-CNN, section 3.1.2, equation 2).
 
-Where it differs from the paper's code: coordinates are continuous, so a width is ``x2 - x1`` and not that plus 1.
-Where it differs from torchvision: the IoU of two boxes without area is 0 and not NaN, and boxes that cannot be
-boxes are refused by name. Values are looked at on the CPU only: on a GPU a look would mean waiting for it.
+Difference from the paper's code: coordinates are continuous, so a width is ``x2 - x1``, without a + 1.
+Differences from torchvision: the IoU of two boxes without area is 0, not NaN, and invalid boxes raise an error that
+names the argument. Values are checked on the CPU only; on a GPU a check would wait for the device.
 
-Non-maximum suppression (section 3.3) is the one loop here that cannot be avoided, so it takes few, large steps; the
-textbook's seven lines, which step from box to box, stand in the tests and in lesson 05, and it equals them.
+Non-maximum suppression (section 3.3) is sequential by nature. `batched_nms` works in few large steps and gives the
+same result as the textbook's loop over boxes, which stands in the tests and in lesson 05.
 """
 
 import math
@@ -21,17 +20,21 @@ from torch import Tensor
 UNIT_WEIGHTS = (1.0, 1.0, 1.0, 1.0)
 
 LOG_SCALE_LIMIT = math.log(1000 / 16)
-"""Largest dw or dh that `decode_boxes` believes: a 16-px anchor may grow to 1000 px. Without it one wild output
-of an untrained network is exp(10) times its anchor."""
+"""Upper limit of dw and dh in `decode_boxes`: a 16-px anchor may grow to 1000 px. Without a limit, a single extreme
+output of an untrained network makes a box exp(10) times as large as its anchor."""
 
 NMS_BLOCK = 128
-"""About how many boxes of a group `nms` compares with each other in one step."""
+"""About how many boxes of a group are compared with each other in one step of `batched_nms`."""
+
+
+class DivergedError(ValueError, FloatingPointError):
+    """Outputs of a network that are not finite."""
 
 
 def box_area(boxes: Tensor) -> Tensor:
     """Area of every box, in square pixels: (N, 4) -> (N,).
 
-    Raises TypeError or ValueError where `boxes` are no boxes (see `check_boxes`).
+    Raises TypeError or ValueError for invalid boxes (see `check_boxes`).
     """
     check_boxes(boxes)
     x1, y1, x2, y2 = _planes(boxes)
@@ -42,16 +45,16 @@ def box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     """Intersection over union of every pair of boxes: (N, 4), (M, 4) -> (N, M), each in [0, 1].
 
     Two boxes without any area have IoU 0. Source: Faster R-CNN, section 3.1.2.
-    Raises TypeError or ValueError where the arguments are no boxes or lie on two devices.
+    Raises TypeError or ValueError for invalid boxes or boxes on different devices.
     """
     check_boxes(boxes1, "boxes1")
     check_boxes(boxes2, "boxes2")
     check_same_device(boxes1=boxes1, boxes2=boxes2)
-    return pairwise_iou(boxes2, boxes1).mT  # in memory a row for each of boxes2, the few: what follows reads it faster
+    return pairwise_iou(boxes2, boxes1).mT  # stored with a row for each of boxes2: faster to reduce
 
 
 def pairwise_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
-    """`box_iou` of boxes that are known to be sound: (..., N, 4), (..., M, 4) -> (..., N, M).
+    """`box_iou` without checks, with leading dimensions: (..., N, 4), (..., M, 4) -> (..., N, M).
 
     Works on one (N, M) plane per coordinate, in place. A broadcast to (N, M, 2) takes five times as long.
     """
@@ -67,7 +70,7 @@ def pairwise_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
 def clip_boxes(boxes: Tensor, image_size: tuple[int, int]) -> Tensor:
     """Boxes with every corner moved inside the image: (..., 4) -> (..., 4); `image_size` is (height, width) in pixels.
 
-    A box that lies wholly outside becomes one without area on the border; `remove_small_boxes` finds it.
+    A box that lies wholly outside ends up on the border, without area; `remove_small_boxes` drops it.
     """
     height, width = image_size
     x1, y1, x2, y2 = boxes.unbind(-1)
@@ -84,10 +87,10 @@ def remove_small_boxes(boxes: Tensor, min_size: float) -> Tensor:
 def encode_boxes(gt_boxes: Tensor, anchors: Tensor, weights: Sequence[float] = UNIT_WEIGHTS) -> Tensor:
     """The deltas that turn each anchor into its ground-truth box: (N, 4), (N, 4) -> (N, 4) of dx, dy, dw, dh.
 
-    Shifts are in anchor widths and heights, sizes in logs of the ratio, each times its weight (the weights
-    10, 10, 5, 5 divide by the spread 0.1, 0.1, 0.2, 0.2). Source: section 3.1.2, equation 2.
-    Raises TypeError or ValueError where the arguments are no boxes, a box has no area (it has no log),
-    or the two differ in number or device.
+    Shifts are in anchor widths and heights, sizes are logs of the ratio; each is multiplied by its weight (weights of
+    10, 10, 5, 5 divide by standard deviations of 0.1, 0.1, 0.2, 0.2). Source: section 3.1.2, equation 2.
+    Raises TypeError or ValueError for invalid boxes, a box without area (whose log is infinite), or arguments of
+    different length or device.
     """
     _check_form(gt_boxes, "gt_boxes")
     _check_form(anchors, "anchors")
@@ -103,7 +106,7 @@ def encode_boxes(gt_boxes: Tensor, anchors: Tensor, weights: Sequence[float] = U
     dx, dy = wx * (gx - ax) / aw, wy * (gy - ay) / ah  # (N,) each
     dw, dh = ww * torch.log(gw / aw), wh * torch.log(gh / ah)  # (N,) each
     deltas = _from_planes(dx, dy, dw, dh)  # (N, 4)
-    if _suspect(deltas, aw, ah):  # a ground-truth box with a side of 0 or below has no log
+    if _suspect(deltas, aw, ah):  # a ground-truth side of 0 or below has no log
         check_boxes(gt_boxes, "gt_boxes", with_area=True)
         check_boxes(anchors, "anchors", with_area=True)
     return deltas
@@ -112,10 +115,10 @@ def encode_boxes(gt_boxes: Tensor, anchors: Tensor, weights: Sequence[float] = U
 def decode_boxes(
     deltas: Tensor, anchors: Tensor, weights: Sequence[float] = UNIT_WEIGHTS, log_scale_limit: float = LOG_SCALE_LIMIT
 ) -> Tensor:
-    """The boxes that deltas make of their anchors, `encode_boxes` undone: (N, 4), (N, 4) -> (N, 4).
+    """Apply deltas to anchors, the inverse of `encode_boxes`: (N, 4), (N, 4) -> (N, 4).
 
-    Deltas of several classes, (N, K, 4), give (N, K, 4). Logs above `log_scale_limit` are cut to it.
-    Raises TypeError or ValueError where the arguments do not fit, hold NaN, or lie on two devices.
+    Deltas for K classes, (N, K, 4), give (N, K, 4). dw and dh are clamped to `log_scale_limit`.
+    Raises TypeError or ValueError where shapes do not match, values are NaN, or devices differ.
     """
     _check_form(anchors, "anchors")
     _check_deltas(deltas, anchors)
@@ -135,10 +138,10 @@ def decode_boxes(
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, limit: int | None = None) -> Tensor:
     """Indices of the boxes that non-maximum suppression keeps, best first: (N, 4), (N,) -> (K,) int64.
 
-    From the best score down, a box is kept unless its IoU with a box kept before is above `iou_threshold`; of equal
-    scores the earlier box goes first. With `limit` the search ends at the best `limit` boxes.
-    Raises TypeError or ValueError where the arguments are no boxes with one score each on one device, a score is NaN,
-    `iou_threshold` is outside [0, 1] or `limit` negative. Source: section 3.3.
+    In order of falling score, a box is kept unless its IoU with a kept box is above `iou_threshold`; of equal scores
+    the earlier row comes first. With `limit`, at most the best `limit` boxes are kept.
+    Raises TypeError or ValueError for invalid boxes, a missing or NaN score, different devices, an `iou_threshold`
+    outside [0, 1] or a negative `limit`. Source: section 3.3.
     """
     check_boxes(boxes)
     one_group = torch.zeros(len(boxes), dtype=torch.int64, device=boxes.device)
@@ -148,10 +151,10 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, limit: int | None =
 def batched_nms(
     boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: float, limit: int | None = None
 ) -> Tensor:
-    """`nms` within each group (a class, an image, a level) on its own: (N, 4), (N,), (N,) -> (K,) int64.
+    """`nms` within each group, such as a class or a level: (N, 4), (N,), (N,) -> (K,) int64.
 
-    What the groups keep comes back together, best first, and at most `limit` of it.
-    Raises as `nms` does, and TypeError where `groups` are not integers.
+    What all groups keep is returned best first, at most `limit` boxes.
+    Raises what `nms` raises, and TypeError where `groups` are not integers.
     """
     _check_nms(boxes, scores, groups, iou_threshold, limit)
     order = scores.detach().argsort(descending=True, stable=True)  # (N,) best first
@@ -165,8 +168,8 @@ def batched_nms(
 def nms_suppressors(boxes: Tensor, keep: Tensor, iou_threshold: float, groups: Tensor | None = None) -> Tensor:
     """For every box the kept box that suppressed it, or -1 where none did: (N, 4), (K,) -> (N,) int64.
 
-    `keep` is what `nms` returned, or `batched_nms` with these `groups`. Nothing suppressed the kept ones themselves
-    and those that only a `limit` left out. It is a second pass over the boxes, for whoever wants to show it.
+    `keep` is what `nms` returned, or `batched_nms` with these `groups`. Kept boxes have -1, and so have boxes that only
+    `limit` left out. This is a second pass over the boxes, needed only to show what happened.
     """
     boxes, none = full_precision(boxes.detach()), keep.new_full((1,), -1)
     above = _largest_not_above(iou_threshold, boxes.dtype)
@@ -206,14 +209,34 @@ def check_same_device(**tensors: Tensor) -> None:
         raise ValueError(f"tensors lie on different devices: {places}; move them together with .to(device)")
 
 
+def thin_out(
+    boxes: Tensor,
+    scores: Tensor,
+    groups: Tensor,
+    valid: Tensor,
+    iou_threshold: float,
+    limit: int,
+    detail: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """NMS as both stages use it: of K candidates the `valid` ones, (K,) bool, within their group, at most `limit`.
+
+    Returns the indices of what is kept, best first, (P,) int64; and with `detail` what suppressed each candidate,
+    (K,) int64 with -1 for none, else None. Raises what `batched_nms` raises.
+    """
+    rows = valid.nonzero().squeeze(1)
+    kept = rows[batched_nms(boxes[rows], scores[rows], groups[rows], iou_threshold, limit)]  # (P,)
+    suppressed_by = nms_suppressors(boxes, kept, iou_threshold, groups).where(valid, -1) if detail else None
+    return kept, suppressed_by
+
+
 def _kept_rows(boxes: Tensor, sizes: Tensor, iou_threshold: float, limit: int | None) -> Tensor:
     """Rows that NMS keeps, of boxes that lie group by group and best first in each: (N, 4), (G,) -> (K,).
 
-    All groups step together. A step looks at the next few boxes of every group, drops those that a kept box
-    suppresses, and settles the rest among themselves. The fewer boxes are kept, the more a step looks at: the plane
-    of kept by looked-at boxes stays at NMS_BLOCK times as many numbers as there are boxes, or below.
+    All groups advance together. A step takes the next block of each group, drops the boxes that a kept box suppresses,
+    and runs NMS among the rest. The fewer boxes have been kept, the larger the block: kept times block stays at or
+    below NMS_BLOCK times the number of boxes.
     """
-    nobody = len(boxes)  # the row of a box without area, which overlaps none: it fills up the shorter groups
+    nobody = len(boxes)  # row of an added box without area, which overlaps none: padding for the shorter groups
     boxes = torch.cat((full_precision(boxes), full_precision(boxes).new_zeros(1, 4)))
     above = _largest_not_above(iou_threshold, boxes.dtype)
     end = sizes.cumsum(0).unsqueeze(1)  # (G, 1) one row after each group's last
@@ -224,7 +247,7 @@ def _kept_rows(boxes: Tensor, sizes: Tensor, iou_threshold: float, limit: int | 
         rows = start + torch.arange(seen, seen + step, device=start.device)  # (G, step)
         rows = _pack(rows, rows < end, nobody)
         rows = _pack(rows, pairwise_iou(boxes[kept], boxes[rows]).amax(dim=1) <= above, nobody)  # (G, B)
-        rows = _pack(rows, _settle(pairwise_iou(boxes[rows], boxes[rows]) > above), nobody)
+        rows = _pack(rows, _survivors(pairwise_iou(boxes[rows], boxes[rows]) > above), nobody)
         kept = torch.cat((kept, rows), dim=1)  # (G, K)
         seen = seen + step
         step = min(NMS_BLOCK * seen // kept.shape[1], seen)
@@ -233,34 +256,34 @@ def _kept_rows(boxes: Tensor, sizes: Tensor, iou_threshold: float, limit: int | 
             open_ &= (kept < nobody).sum(dim=1) < limit
         done.append(kept[~open_].flatten())
         start, end, kept = start[open_], end[open_], kept[open_]
-    done = torch.cat(done)
-    return done[done < nobody]
+    rows = torch.cat(done)
+    return rows[rows < nobody]
 
 
 def _pack(rows: Tensor, stays: Tensor, nobody: int) -> Tensor:
-    """Each line's rows that stay, in order, filled up with `nobody` to the longest line: (G, B) -> (G, B')."""
+    """The rows of each group that stay, in order, padded with `nobody`: (G, B) -> (G, B')."""
     rows = rows.masked_fill(~stays, nobody).sort(dim=1).values
     return rows[:, (rows < nobody).any(dim=0)]
 
 
-def _settle(overlaps: Tensor) -> Tensor:
-    """Which of a block's boxes stand, best first, if each that stands fells those it overlaps: (G, B, B) -> (G, B).
+def _survivors(overlaps: Tensor) -> Tensor:
+    """Which boxes of a block survive, best first, if each survivor suppresses those it overlaps: (G, B, B) -> (G, B).
 
-    The best box stands for certain, and each round settles at least one more for good: usually there are few rounds.
+    A fixed-point iteration: the best box survives, and every round decides at least one more. Few rounds are usual.
     """
-    fells = overlaps.triu(diagonal=1).float()  # (G, B, B) row fells column
-    stands = fells.new_ones(fells.shape[:2])
+    suppresses = overlaps.triu(diagonal=1).float()  # (G, B, B) row suppresses column
+    survives = suppresses.new_ones(suppresses.shape[:2])
     while True:
-        settled = stands
-        stands = ((settled.unsqueeze(1) @ fells).squeeze(1) == 0).float()  # (G, B)
-        if torch.equal(stands, settled):
-            return stands.bool()
+        before = survives
+        survives = ((before.unsqueeze(1) @ suppresses).squeeze(1) == 0).float()  # (G, B)
+        if torch.equal(survives, before):
+            return survives.bool()
 
 
 def _largest_not_above(value: float, dtype: torch.dtype) -> float:
-    """The largest number of `dtype` that is not above `value`: IoU is above it just where it is above `value`.
+    """The largest number of `dtype` that is not above `value`: an IoU exceeds it exactly where it exceeds `value`.
 
-    PyTorch would round 0.3 to the nearest float32, which is above 0.3, and an IoU of 3 / 10 is that same float32.
+    The float32 nearest to 0.3 is above 0.3, and equals an IoU of 3 / 10 in float32.
     """
     rounded = torch.tensor(value, dtype=dtype)
     return (rounded if rounded.item() <= value else rounded.nextafter(rounded.new_tensor(-1.0))).item()
@@ -272,7 +295,7 @@ def _planes(boxes: Tensor) -> tuple[Tensor, ...]:
 
 
 def _from_planes(*planes: Tensor) -> Tensor:
-    """4 x (...) -> (..., 4), plane by plane in memory, which the next operator reads faster than row by row."""
+    """4 x (...) -> (..., 4), stored plane by plane, which the next operator reads faster than rows."""
     return torch.stack(planes).movedim(0, -1)
 
 
@@ -283,7 +306,7 @@ def _center_size(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def full_precision(values: Tensor) -> Tensor:
-    """Half-precision values as float32: in float16 a box of 256 x 256 has an infinite area."""
+    """Half-precision values as float32: in float16 the area of a 256 x 256 box overflows."""
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 
@@ -297,7 +320,7 @@ def _check_deltas(deltas: Tensor, anchors: Tensor) -> None:
         raise TypeError(f"deltas must be floats, got {deltas.dtype}; call .float()")
     check_same_device(deltas=deltas, anchors=anchors)
     if deltas.device.type == "cpu" and not _all_finite(deltas):
-        raise ValueError("deltas hold NaN or infinity; if a network made them, its training has diverged")
+        raise DivergedError("deltas hold NaN or infinity; if a network made them, its training has diverged")
 
 
 def _check_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: float, limit: int | None) -> None:
@@ -313,7 +336,7 @@ def _check_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: flo
     if limit is not None and limit < 0:
         raise ValueError(f"limit must be None or a count, got {limit}")
     if scores.device.type == "cpu" and scores.isnan().any():
-        raise ValueError(f"scores[{_first(scores.isnan())}] is NaN, and has no place in an order")
+        raise ValueError(f"scores[{_first(scores.isnan())}] is NaN, so the boxes cannot be sorted by score")
 
 
 def _check_form(boxes: Tensor, name: str) -> None:
@@ -326,15 +349,16 @@ def _check_form(boxes: Tensor, name: str) -> None:
 
 
 def _suspect(made: Tensor, *sides: Tensor) -> bool:
-    """Whether what was made of boxes with these sides is reason to look at the boxes one by one (on the CPU only)."""
+    """Whether a result computed from boxes with these sides calls for checking every box (on the CPU only)."""
     if made.device.type != "cpu" or made.numel() == 0:
         return False
     return not _all_finite(made) or any(side.amin() < 0 for side in sides)
 
 
 def _all_finite(values: Tensor) -> bool:
-    """Whether no number is NaN or infinite, by their sum, the quickest look; it may overflow where they do not."""
+    """Whether no number is NaN or infinite."""
     values = values.detach()
+    # The sum is fastest, but may overflow; then the largest number decides.
     return math.isfinite(values.sum()) or math.isfinite(values.abs().amax())
 
 

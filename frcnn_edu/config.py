@@ -1,37 +1,38 @@
-"""Every number of the detector that somebody chose, in one place, under torchvision's names.
+"""Configuration: every number of the detector that can be chosen, under torchvision's names.
 
-The defaults are torchvision's, so that its weights give its detections. `PAPER_OPTIONS` are the choices of the
-paper and its code: ``fasterrcnn_vgg16(num_classes, **PAPER_OPTIONS)``.
+The defaults are torchvision's, so its weights give its detections. `PAPER_OPTIONS` are the values of the paper and its
+code: ``fasterrcnn_vgg16(num_classes, **PAPER_OPTIONS)``.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import TypedDict
 
 
 @dataclass(frozen=True)
 class Config:
     """Sizes in pixels of the resized image, thresholds as IoU or probability, counts per image.
 
-    Raises ValueError where a number cannot be meant.
+    Raises ValueError for a value outside its range.
     """
 
     min_size: int | Sequence[int] = 800
-    """The shorter side is resized to this; of several, training draws one and inference takes the last."""
+    """Length of the shorter side after resizing; of several, training draws one and inference uses the last."""
     max_size: int = 1333
     image_mean: Sequence[float] = (0.485, 0.456, 0.406)
     image_std: Sequence[float] = (0.229, 0.224, 0.225)
     size_divisible: int = 32
-    """A batch is padded until both sides divide by this."""
+    """Both sides of a batch are padded to a multiple of this."""
 
     rpn_fg_iou_thresh: float = 0.7
     rpn_bg_iou_thresh: float = 0.3
     rpn_batch_size_per_image: int = 256
     rpn_positive_fraction: float = 0.5
     rpn_drop_cross_boundary: bool = False
-    """Training ignores anchors that reach over the image's border: so does the paper, not torchvision."""
+    """Ignore anchors that cross the image's border in training: the paper does, torchvision does not."""
     rpn_n_reg: str = "samples"
-    """What the box loss is divided by: the "samples" (torchvision) or the "locations" of the map (equation 1)."""
+    """Divisor of the box loss: the number of "samples" (torchvision) or of "locations" on the map (equation 1)."""
     rpn_loss_balance: float = 1.0
     """Lambda of equation 1."""
     rpn_pre_nms_top_n_train: int = 2000
@@ -41,9 +42,9 @@ class Config:
     rpn_nms_thresh: float = 0.7
     rpn_score_thresh: float = 0.0
     rpn_min_size: float = 1e-3
-    """Proposals with a shorter side are dropped: torchvision's 0.001 px catches empty ones only, the paper has 16."""
+    """Proposals with a shorter side are dropped. torchvision's 0.001 px drops only empty ones; the paper has 16."""
     rpn_drop_small_first: bool = False
-    """The paper's order: small proposals go before the best are picked, not after."""
+    """Drop small proposals before the top-k, as in the paper, instead of after it."""
 
     box_fg_iou_thresh: float = 0.5
     box_bg_iou_thresh: float = 0.5
@@ -56,7 +57,7 @@ class Config:
     box_detections_per_img: int = 100
 
     log_scale_limit: float = math.log(1000 / 16)
-    """See `boxes.LOG_SCALE_LIMIT`; infinity believes every delta, as the paper's code does."""
+    """See `boxes.LOG_SCALE_LIMIT`; infinity disables clamping, as in the paper's code."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -80,7 +81,42 @@ class Config:
         return self.min_size if isinstance(self.min_size, Sequence) else (self.min_size,)
 
 
-PAPER_OPTIONS = {
+class Options(TypedDict, total=False):
+    """The fields of `Config` as optional keyword arguments; a test checks that both have the same."""
+
+    min_size: int | Sequence[int]
+    max_size: int
+    image_mean: Sequence[float]
+    image_std: Sequence[float]
+    size_divisible: int
+    rpn_fg_iou_thresh: float
+    rpn_bg_iou_thresh: float
+    rpn_batch_size_per_image: int
+    rpn_positive_fraction: float
+    rpn_drop_cross_boundary: bool
+    rpn_n_reg: str
+    rpn_loss_balance: float
+    rpn_pre_nms_top_n_train: int
+    rpn_pre_nms_top_n_test: int
+    rpn_post_nms_top_n_train: int
+    rpn_post_nms_top_n_test: int
+    rpn_nms_thresh: float
+    rpn_score_thresh: float
+    rpn_min_size: float
+    rpn_drop_small_first: bool
+    box_fg_iou_thresh: float
+    box_bg_iou_thresh: float
+    box_batch_size_per_image: int
+    box_positive_fraction: float
+    bbox_reg_weights: Sequence[float]
+    box_smooth_l1_beta: float
+    box_score_thresh: float
+    box_nms_thresh: float
+    box_detections_per_img: int
+    log_scale_limit: float
+
+
+PAPER_OPTIONS: Options = {
     "min_size": 600,
     "max_size": 1000,
     "size_divisible": 16,

@@ -1,10 +1,10 @@
-"""Images at the door: checked, normalised, resized, and padded into one batch.
+"""Images: checked, normalised, resized, and padded into one batch; and boxes from one scale to the other.
 
-The detector wants a list of float (3, H, W) images in [0, 1], each of its own size. All are normalised with ImageNet's
-mean and spread, resized until the shorter side is `min_size` (the longer at most `max_size`), and padded with zeros
-to a common size. Boxes move along, and detections move back. Parity: torchvision's ``GeneralizedRCNNTransform``.
+The detector takes a list of float (3, H, W) images in [0, 1] of any sizes. Each is normalised with ImageNet's mean and
+standard deviation, resized so that the shorter side is `min_size` (the longer at most `max_size`), and padded with
+zeros to a common size. Parity: torchvision's ``GeneralizedRCNNTransform``.
 
-What a caller hands in is looked at here once, values included; what the network makes of it is trusted inside.
+Input is checked here, values included, and not again further inside.
 """
 
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ from frcnn_edu.boxes import check_boxes, check_same_device
 from frcnn_edu.config import Config
 
 RANGE_SLACK = 0.1
-"""How far a value may leave [0, 1]: sharp resampling overshoots, values of 0 to 255 do so by far more."""
+"""How far values may exceed [0, 1]: resampling overshoots a little, values of 0 to 255 by far more."""
 
 BORDER_SLACK = 1.0
-"""How many pixels a ground-truth box may reach over the border: annotations that count from 1 do by one."""
+"""How many pixels a ground-truth box may cross the border: annotations that count from 1 do so by one."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class ImageBatch:
     sizes: list[tuple[int, int]]
     """(height, width) of every image inside the padding."""
     original_sizes: list[tuple[int, int]]
-    """(height, width) as it was handed in."""
+    """(height, width) of every image as it was given."""
 
     @property
     def padded_size(self) -> tuple[int, int]:
@@ -41,8 +41,12 @@ class ImageBatch:
         height, width = self.tensors.shape[-2:]
         return height, width
 
+    def to_resized(self, boxes: Tensor, image: int) -> Tensor:
+        """Boxes from pixels of image number `image` as it was given to pixels of the resized one: (N, 4) -> (N, 4)."""
+        return resize_boxes(boxes, self.original_sizes[image], self.sizes[image])
+
     def to_original(self, boxes: Tensor, image: int) -> Tensor:
-        """Boxes on the resized image number `image`, in pixels of the one that was handed in: (N, 4) -> (N, 4)."""
+        """The inverse of `to_resized`: (N, 4) -> (N, 4)."""
         return resize_boxes(boxes, self.sizes[image], self.original_sizes[image])
 
 
@@ -55,15 +59,16 @@ def batch_images(images: Sequence[Tensor], config: Config, training: bool = Fals
 
 
 def resize_boxes(boxes: Tensor, old_size: tuple[int, int], new_size: tuple[int, int]) -> Tensor:
-    """Boxes on an image of `old_size`, moved to where they lie at `new_size`, each (height, width)."""
+    """Boxes scaled with their image from `old_size` to `new_size`, each (height, width): (N, 4) -> (N, 4)."""
     scale_y, scale_x = (new / old for new, old in zip(new_size, old_size, strict=True))
     return boxes * boxes.new_tensor((scale_x, scale_y, scale_x, scale_y))
 
 
 def check_images(images: Sequence[Tensor], like: Tensor) -> list[Tensor]:
-    """The images as a list, if each is a float (3, H, W) tensor in [0, 1]; else TypeError or ValueError.
+    """The images as a list. Each must be a float (3, H, W) tensor in [0, 1].
 
-    `like` is a parameter of the model, whose device and dtype they must share.
+    `like` is a parameter of the model, whose device and dtype they must share. Raises TypeError or ValueError that
+    names the image.
     """
     if isinstance(images, Tensor) and images.ndim == 3:
         raise ValueError("images must be a list of (3, H, W) tensors; for a single one pass [image]")
@@ -76,7 +81,7 @@ def check_images(images: Sequence[Tensor], like: Tensor) -> list[Tensor]:
 
 
 def check_targets(targets: Sequence[dict[str, Tensor]] | None, images: Sequence[Tensor], num_classes: int) -> None:
-    """Return if every image has a target whose boxes lie on it and whose labels are classes; else raise an error.
+    """Raise ValueError or TypeError unless every image has a target with boxes on it and valid labels.
 
     A target is ``{"boxes": (N, 4) float, "labels": (N,) int64 in 1 .. num_classes - 1}``, on its image's device;
     N may be 0.
@@ -121,8 +126,8 @@ def _check_target_boxes(boxes: Tensor, name: str, image: Tensor) -> None:
     if beyond.any():
         row = int(beyond.any(dim=1).nonzero()[0])
         raise ValueError(
-            f"{name}[{row}] = {tuple(boxes[row].tolist())} reaches out of its image, {width} wide and {height} high; "
-            "clip it with clip_boxes, or see whether it is x, y, width, height"
+            f"{name}[{row}] = {tuple(boxes[row].tolist())} lies outside its image of {width} x {height} px; "
+            "clip it with clip_boxes, or check whether it is x, y, width, height"
         )
 
 

@@ -1,11 +1,11 @@
-"""Matching and sampling: which boxes are examples of what, and which of those a training step looks at.
+"""Matching and sampling: the label of each box, and the boxes that a training step uses.
 
-An anchor is positive where it overlaps an object by 0.7 or more, or overlaps some object better than any other
-anchor does; negative where it overlaps every object by less than 0.3; ignored between (Faster R-CNN, section 3.1.2).
-Of some 20 000 anchors a step takes 256, half of them positive if there are as many (section 3.1.3).
+An anchor is positive if its IoU with an object is 0.7 or more, or the highest that any anchor has with some object;
+negative if its IoU with every object is below 0.3; ignored in between (Faster R-CNN, section 3.1.2).
+Of some 20 000 anchors a step samples 256, half of them positive if there are enough (section 3.1.3).
 
-Where it differs from torchvision: the best-anchor rule holds only where anchor and object overlap at all. An object
-that no anchor touches has a best IoU of 0, every other anchor equals it, and thousands would turn positive.
+Difference from torchvision: the best-anchor rule needs an overlap. The best IoU of an object that no anchor touches is
+0, which all anchors share, and torchvision makes all of them positive.
 """
 
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ POSITIVE, NEGATIVE, IGNORED = 1, 0, -1
 
 @dataclass(frozen=True)
 class Matches:
-    """What matching says of each of A boxes, anchors or proposals."""
+    """The result of matching A boxes, anchors or proposals, to the ground truth."""
 
     labels: Tensor
     """(A,) int64: 1 positive, 0 negative, -1 ignored."""
     gt_index: Tensor
-    """(A,) int64: the ground-truth box of highest IoU, whatever the label; 0 where there is none to look at."""
+    """(A,) int64: the ground-truth box of highest IoU, whatever the label; 0 where an image has none."""
     iou: Tensor
     """(A,): that IoU; 0 for anchors across the border where those are dropped."""
 
 
 @dataclass(frozen=True)
 class Matcher:
-    """Labels boxes by their IoU with the ground truth; ``allow_low_quality_matches`` is the best-anchor rule.
+    """Labels boxes by their IoU with the ground truth; `allow_low_quality_matches` is the best-anchor rule.
 
     Raises ValueError unless 0 <= low_threshold <= high_threshold <= 1.
     """
@@ -55,14 +55,14 @@ class Matcher:
         labels = labels.masked_fill(best_iou < self.low_threshold, NEGATIVE)
         labels = labels.masked_fill(best_iou >= self.high_threshold, POSITIVE)
         if self.allow_low_quality_matches and len(iou):
-            labels = labels.masked_fill(best_anchors(iou), POSITIVE)
+            labels = labels.masked_fill(is_best_anchor(iou), POSITIVE)
         return Matches(labels, gt_index, best_iou)
 
 
-def best_anchors(iou: Tensor) -> Tensor:
-    """Which boxes overlap some ground truth as well as any box does, ties included: (A, G) -> (A,) bool.
+def is_best_anchor(iou: Tensor) -> Tensor:
+    """Which boxes have the highest IoU with some ground-truth box, ties included: (A, G) -> (A,) bool.
 
-    A ground truth that nothing overlaps has no best box. Source: section 3.1.2, rule (i).
+    A ground-truth box that nothing overlaps has no best box. Source: section 3.1.2, rule (i).
     """
     best = iou.amax(dim=0)  # (G,)
     return (iou == best.masked_fill(best == 0, torch.inf)).any(dim=1)
@@ -70,7 +70,7 @@ def best_anchors(iou: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Sample:
-    """The boxes of one image that a training step looks at, as indices."""
+    """Indices of the boxes of one image that a training step uses."""
 
     positive: Tensor
     """(P,) int64."""
@@ -85,7 +85,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class BalancedSampler:
-    """Draws at most `batch_size` boxes at random, at most `positive_fraction` of them positive, the rest negative.
+    """Draws up to `batch_size` boxes at random, at most `positive_fraction` of them positive, the rest negative.
 
     Raises ValueError for a batch below 1 or a fraction outside [0, 1]. Source: section 3.1.3.
     """
@@ -98,7 +98,7 @@ class BalancedSampler:
             raise ValueError(f"batch_size >= 1 and positive_fraction in [0, 1] are needed, got {self}")
 
     def __call__(self, labels: Tensor, generator: torch.Generator | None = None) -> Sample:
-        """Sample from `labels`, (A,): above 0 positive, 0 negative, below 0 never drawn."""
+        """Sample by `labels`, (A,): positive above 0, negative at 0, never drawn below 0."""
         positive, negative = (labels > 0).nonzero().squeeze(1), (labels == 0).nonzero().squeeze(1)
         positive = _draw(positive, int(self.batch_size * self.positive_fraction), generator)
         return Sample(positive, _draw(negative, self.batch_size - len(positive), generator))

@@ -1,11 +1,11 @@
-"""Pretrained: other people's weights, through torchvision's hub and cache.
+"""Pretrained weights: torchvision's, through the cache of ``torch.hub``.
 
-Weights have a name in torchvision, such as "COCO_V1", and a file of their own in the cache of ``torch.hub``: the folder
-``hub/checkpoints`` in the one that the environment variable TORCH_HOME names, ``~/.cache/torch`` if there is none. What
-lies there is loaded as it is, without a network; what does not is fetched once. Where neither works, one sentence says
-what is missing, where it belongs, and what to do.
+Weights have a name in torchvision, such as "COCO_V1", and a file in the folder ``hub/checkpoints`` of the folder that
+the environment variable TORCH_HOME names, by default ``~/.cache/torch``. A file found there is loaded without a
+network; otherwise it is downloaded once. Where neither works, a WeightsError says which file is missing, where it
+belongs, and what to do.
 
-These files are pickles; PyTorch reads them with ``weights_only``: tensors, and nothing that runs.
+These files are pickles; PyTorch reads them with ``weights_only``, which loads tensors and runs no code.
 """
 
 import pickle
@@ -21,14 +21,14 @@ DETECTOR = "fasterrcnn_resnet50_fpn"
 
 
 class WeightsError(OSError):
-    """Weights that are neither in the cache nor to be had; the message names the file and the remedy."""
+    """Weights that are not cached and not downloadable; the message names the file and what to do."""
 
 
 def weights_of(network: str, name: str) -> WeightsEnum:
-    """torchvision's entry for the weights `name` of a network of its own; raises ValueError where it has none such."""
+    """torchvision's entry for the weights `name` of one of its networks; raises ValueError for an unknown name."""
     known = torchvision.models.get_model_weights(network)
     if name not in known.__members__:
-        raise ValueError(f"{network} has no weights {name!r} in torchvision, but {', '.join(known.__members__)}")
+        raise ValueError(f"torchvision has no weights {name!r} of {network}; it has {', '.join(known.__members__)}")
     return known[name]
 
 
@@ -38,19 +38,19 @@ def coco_class_names() -> tuple[str, ...]:
 
 
 def cached_file(network: str, name: str) -> Path:
-    """Where these weights lie in the cache, or would lie."""
+    """The path of these weights in the cache, whether they are there or not."""
     return Path(torch.hub.get_dir()) / "checkpoints" / weights_of(network, name).url.rsplit("/", 1)[-1]
 
 
 def require_cached(network: str, name: str) -> None:
-    """Return if these weights are on this computer already; raises WeightsError that says so if they are not."""
+    """Raise WeightsError unless these weights are in the cache."""
     path = cached_file(network, name)
     if not path.exists():
-        raise WeightsError(f"The weights {name} of {network} are not on this computer ({_shown(path)} is not there).")
+        raise WeightsError(f"The weights {name} of {network} are not on this computer ({_shown(path)} does not exist).")
 
 
 def fetching(network: str, name: str | None) -> AbstractContextManager:
-    """A block that reads these weights: what goes wrong in it becomes a WeightsError; without a name nothing does."""
+    """A context for loading these weights, in which failures become a WeightsError; without a name it does nothing."""
     return _fetching(network, name) if name else nullcontext()
 
 
@@ -61,10 +61,10 @@ def _fetching(network: str, name: str) -> Iterator[None]:
         yield
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         if path.exists():
-            remedy = f"{_shown(path)} is damaged, or another network's; remove it, and it is fetched anew"
+            remedy = f"{_shown(path)} is damaged or belongs to another network; remove it to download it again"
         else:
             size = f"{weights_of(network, name).meta['_file_size']:.0f} MB"
-            remedy = f"{_shown(path)} is not there, and cannot be fetched ({size}): connect once, or copy it there"
+            remedy = f"{_shown(path)} does not exist and cannot be downloaded ({size}): go online, or copy it there"
         raise WeightsError(f"{name} of {network}: {remedy}") from error
 
 

@@ -1,35 +1,28 @@
-"""The second stage: what is in each proposal, and where exactly?
+"""The second stage: the class and the exact box of each proposal.
 
-RoI pooling cuts the same small grid of features out for every proposal, two fully connected layers read it, and two
-siblings answer: K class logits, and four deltas for each class (Fast R-CNN, section 2). In training 512 proposals an
-image are asked, a quarter of them on objects; the ground-truth boxes are proposals too. In inference every
-answer above the score threshold is moved by its class's deltas, clipped, and thinned out by NMS class by class.
+RoI pooling gives every proposal a grid of features of the same size, two fully connected layers read it, and two
+sibling layers predict K class logits and four deltas for each class (Fast R-CNN, section 2). Training samples 512
+proposals an image, up to a quarter of them on objects; ground-truth boxes are added to the proposals. In inference
+every pair of proposal and class that scores above the threshold is a candidate; it is decoded with the deltas of its
+class and clipped, and NMS within each class makes detections of the candidates.
 
-Where it differs from torchvision: only the answers above the threshold are decoded, not all K for every proposal.
+Difference from torchvision: only candidates are decoded, not all K classes of every proposal.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from frcnn_edu.boxes import (
-    batched_nms,
-    box_iou,
-    clip_boxes,
-    decode_boxes,
-    encode_boxes,
-    full_precision,
-    nms_suppressors,
-)
+from frcnn_edu.boxes import box_iou, clip_boxes, decode_boxes, encode_boxes, full_precision, thin_out
 from frcnn_edu.config import Config
 from frcnn_edu.images import ImageBatch
-from frcnn_edu.losses import FastRCNNLoss, fast_rcnn_loss
+from frcnn_edu.losses import FastRCNNLoss, count_of_this_process, fast_rcnn_loss
 from frcnn_edu.matching import BalancedSampler, Matcher, Matches
 
 SMALLEST_DETECTION = 1e-2
-"""Pixels on the resized image; torchvision's."""
+"""Shortest side of a detection in pixels of the resized image; torchvision's value."""
 
 
 class TwoMLPHead(nn.Module):
@@ -46,7 +39,7 @@ class TwoMLPHead(nn.Module):
 
 
 class FastRCNNPredictor(nn.Module):
-    """Two siblings: a score for each of K classes, the background at 0, and four deltas for each."""
+    """Two sibling layers: a logit for each of K classes, 0 the background, and four deltas for each."""
 
     def __init__(self, in_channels: int, num_classes: int) -> None:
         super().__init__()
@@ -60,43 +53,43 @@ class FastRCNNPredictor(nn.Module):
 
 @dataclass(frozen=True)
 class RoISample:
-    """The proposals of one image that a training step looks at, and what they should answer."""
+    """The proposals of one image that a training step uses, and their targets."""
 
     matches: Matches
-    """Of all proposals, the ground-truth boxes appended."""
+    """Of all proposals, with the ground-truth boxes appended."""
     sampled: Tensor
-    """(S,) int64 into those: positives first."""
+    """(S,) int64 into those: the sample, positives first."""
     boxes: Tensor
     """(S, 4) on the resized image."""
     labels: Tensor
     """(S,) int64: classes, 0 for background."""
     deltas: Tensor
-    """(S, 4), times `bbox_reg_weights`; 0 for background."""
+    """(S, 4): target deltas, multiplied by `bbox_reg_weights`; 0 for background."""
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """One image's answers above the score threshold, D of them, and what became of each."""
+    """One image's D candidates, pairs of proposal and class, and which of them became detections."""
 
     proposal_index: Tensor
-    """(D,) int64: the proposal that answered."""
+    """(D,) int64: each candidate's proposal."""
     labels: Tensor
     """(D,) int64 in 1 .. K - 1."""
     scores: Tensor
-    """(D,) in [0, 1]: the class's softmax."""
+    """(D,) in [0, 1]: the softmax of its class."""
     decoded: Tensor
-    """(D, 4): the proposal, moved by the class's deltas."""
+    """(D, 4): its proposal with the deltas of its class applied."""
     clipped: Tensor
-    """(D, 4): cut off at the image's border."""
+    """(D, 4): `decoded`, clipped to the image."""
     kept: Tensor
-    """(N,) int64 into the answers: the detections, best first."""
+    """(N,) int64 into the candidates: the detections, best first."""
     suppressed_by: Tensor | None = None
-    """(D,) int64, in a trace: the answer that suppressed this one, or -1."""
+    """(D,) int64, in a trace: the candidate that suppressed this one, or -1."""
 
 
 @dataclass(frozen=True)
 class RoIPass:
-    """Everything that one pass through the second stage made, for R regions of B images, image after image."""
+    """Every result of one pass through the second stage, for R regions of B images, image after image."""
 
     rois: list[Tensor]
     """(R_i, 4) for each image, on the resized image."""
@@ -111,27 +104,37 @@ class RoIPass:
     samples: list[RoISample] | None = None
     """In training: one for each image; `rois` are their boxes."""
     loss: FastRCNNLoss | None = None
-    """In training; its terms follow the regions."""
+    """In training; its terms are in the order of the regions."""
 
 
 class RoIHeads(nn.Module):
-    """Pooling, head, predictor and rules in one: proposals in, detections out, or the loss."""
+    """Pooling, head, predictor, matching and NMS: proposals in, candidates and detections out, or the loss.
 
-    def __init__(self, box_roi_pool: nn.Module, box_head: nn.Module, box_predictor: nn.Module, config: Config) -> None:
+    `loss_function` is called as `losses.fast_rcnn_loss` is.
+    """
+
+    def __init__(
+        self,
+        box_roi_pool: nn.Module,
+        box_head: nn.Module,
+        box_predictor: nn.Module,
+        config: Config,
+        loss_function: Callable[..., FastRCNNLoss] = fast_rcnn_loss,
+    ) -> None:
         super().__init__()
         self.box_roi_pool, self.box_head, self.box_predictor = box_roi_pool, box_head, box_predictor
-        self.config = config
+        self.config, self.loss_function, self.mean_count = config, loss_function, count_of_this_process
         self.matcher = Matcher(config.box_fg_iou_thresh, config.box_bg_iou_thresh, allow_low_quality_matches=False)
         self.sampler = BalancedSampler(config.box_batch_size_per_image, config.box_positive_fraction)
 
     def forward(
         self, batch: ImageBatch, features: Mapping[str, Tensor], proposals: Sequence[Tensor], detail: bool = False
     ) -> RoIPass:
-        """Inference over all proposals, (P, 4) for each image; `detail` adds who suppressed whom."""
-        pooled, logits, deltas = self.answer(batch, features, proposals)
+        """Inference over all proposals, (P, 4) for each image; `detail` adds `suppressed_by`."""
+        pooled, logits, deltas = self.predict(batch, features, proposals)
         counts = [len(boxes) for boxes in proposals]
-        answers = zip(logits.detach().split(counts), deltas.detach().split(counts), proposals, batch.sizes, strict=True)
-        candidates = [self.detect(*answer, detail) for answer in answers]
+        images = zip(logits.detach().split(counts), deltas.detach().split(counts), proposals, batch.sizes, strict=True)
+        candidates = [self.detect(*image, detail) for image in images]
         return RoIPass(list(proposals), pooled, logits, deltas, candidates)
 
     def train_on(
@@ -141,16 +144,19 @@ class RoIHeads(nn.Module):
         proposals: Sequence[Tensor],
         targets: Sequence[dict[str, Tensor]],
     ) -> RoIPass:
-        """The training pass over a sample of the proposals; `targets` lie on the resized images."""
+        """The training pass over a sample of the proposals; `targets` are on the resized images."""
         samples = [self.sample(boxes, target) for boxes, target in zip(proposals, targets, strict=True)]
         rois = [sample.boxes for sample in samples]
-        pooled, logits, deltas = self.answer(batch, features, rois)
+        pooled, logits, deltas = self.predict(batch, features, rois)
         labels = torch.cat([sample.labels for sample in samples])
         target_deltas = torch.cat([sample.deltas for sample in samples])
-        loss = fast_rcnn_loss(logits, deltas, labels, target_deltas, self.config.box_smooth_l1_beta)
+        count = self.mean_count(len(labels), labels.device)
+        loss = self.loss_function(
+            logits, deltas, labels, target_deltas, beta=self.config.box_smooth_l1_beta, count=count
+        )
         return RoIPass(rois, pooled, logits, deltas, samples=samples, loss=loss)
 
-    def answer(
+    def predict(
         self, batch: ImageBatch, features: Mapping[str, Tensor], rois: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Pooled features (R, C, P, P), class logits (R, K) and deltas (R, K, 4) of all regions."""
@@ -160,7 +166,7 @@ class RoIHeads(nn.Module):
 
     @torch.no_grad()
     def sample(self, proposals: Tensor, target: dict[str, Tensor]) -> RoISample:
-        """Match one image's proposals (P, 4), ground truth appended, and draw the sample. Source: section 2.3."""
+        """Match one image's proposals (P, 4) and its ground-truth boxes, and draw the sample. Source: section 2.3."""
         gt_boxes, gt_labels = target["boxes"].to(proposals.dtype), target["labels"]
         boxes = torch.cat((proposals, gt_boxes))  # (P + G, 4)
         matches = self.matcher(box_iou(boxes, gt_boxes))
@@ -177,7 +183,7 @@ class RoIHeads(nn.Module):
     def detect(
         self, logits: Tensor, deltas: Tensor, proposals: Tensor, image_size: tuple[int, int], detail: bool = False
     ) -> Candidates:
-        """The answers of one image's proposals, from logits (P, K) and deltas (P, K, 4), thinned out to detections."""
+        """Candidates and detections of one image, from its proposals' logits (P, K) and deltas (P, K, 4)."""
         config = self.config
         probabilities = full_precision(logits).softmax(dim=-1)[:, 1:]  # (P, K - 1): all but the background
         index, label = (probabilities > config.box_score_thresh).nonzero().unbind(1)  # (D,), (D,)
@@ -186,7 +192,6 @@ class RoIHeads(nn.Module):
         decoded = decode_boxes(own_deltas, proposals[index], config.bbox_reg_weights, config.log_scale_limit)
         clipped = clip_boxes(decoded, image_size)  # (D, 4)
         valid = (clipped[:, 2:] - clipped[:, :2] >= SMALLEST_DETECTION).all(dim=1)  # (D,)
-        rows, threshold = valid.nonzero().squeeze(1), config.box_nms_thresh
-        kept = rows[batched_nms(clipped[rows], scores[rows], labels[rows], threshold, config.box_detections_per_img)]
-        suppressed_by = nms_suppressors(clipped, kept, threshold, labels).where(valid, -1) if detail else None
+        limit = config.box_detections_per_img
+        kept, suppressed_by = thin_out(clipped, scores, labels, valid, config.box_nms_thresh, limit, detail)
         return Candidates(index, labels, scores, decoded, clipped, kept, suppressed_by)

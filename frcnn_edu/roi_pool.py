@@ -1,13 +1,13 @@
-"""RoI pooling: from a feature map and a region of any size to a small grid of fixed size.
+"""RoI pooling: features of a region of any size as a small grid of fixed size.
 
-Fast R-CNN (section 2.1), which Faster R-CNN takes over, rounds a region to whole cells, cuts it into P x P bins of
-whole cells and keeps the maximum of each: `roi_pool`. Mask R-CNN (section 3) rounds nothing, reads each bin at a few
-points between the cells and averages: `roi_align`. `MultiScaleRoIPool` does either on the levels of a pyramid.
+Fast R-CNN (section 2.1), and Faster R-CNN with it, rounds a region to whole cells, divides it into P x P bins and takes
+the maximum of each: `roi_pool`. Mask R-CNN (section 3) does not round, samples each bin bilinearly at a few points and
+averages: `roi_align`. `MultiScaleRoIPool` does either on the levels of a pyramid.
 
-Both equal torchvision's compiled operators, in plain PyTorch that autograd differentiates: `roi_pool` finds the
-cells that hold the maxima and gathers them, `roi_align` is an embedding bag, PyTorch's name for a weighted sum of
-table rows. A row is a cell with all its channels, or as many of them at a time as stay in a core's cache: that is
-what makes them fast. As in torchvision, no gradient reaches the regions.
+Both equal torchvision's compiled operators, in plain PyTorch that autograd differentiates: `roi_pool` finds the cells
+that hold the maxima and gathers them; `roi_align` is an embedding bag, a weighted sum of table rows. A row is a cell
+with a slice of its channels, small enough for a core's cache, which makes them fast. As in torchvision, no gradient
+reaches the regions.
 """
 
 import math
@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from frcnn_edu.boxes import box_area, check_boxes, check_same_device, full_precision
 
 POOL_CHANNELS_AT_ONCE, POOL_BINS_AT_ONCE, ALIGN_CHANNELS_AT_ONCE = 64, 512, 256
-"""What is fastest; results do not depend on it."""
+"""Block sizes, chosen for speed; results do not depend on them."""
 CANONICAL_SIZE, CANONICAL_LEVEL = 224, 4
-"""A region of 224 x 224, ImageNet's image, belongs on level 4, of stride 16 (FPN, equation 1)."""
+"""A region of 224 x 224, ImageNet's image size, is pooled from level 4, stride 16 (FPN, equation 1)."""
 LEVEL_TOLERANCE = 1e-6
-"""torchvision's: a region this little short of the next level belongs there, whatever rounding did to its area."""
+"""torchvision's tolerance: rounding of the area must not put a region of exactly the limit on the lower level."""
 
 Windows = dict[int, dict[int, list[tuple[Tensor, Tensor]]]]
 
@@ -34,22 +34,22 @@ def roi_pool(
 ) -> Tensor:
     """The maximum of every bin of every region: (B, C, H, W), B x (N_i, 4) -> (N, C, P, P), image after image.
 
-    Regions are in pixels, and `spatial_scale` is cells per pixel. Edges are rounded to whole cells, halves away from
-    zero; the last cell is part of the region, and bins share a row or column of cells where they do not divide
-    evenly. A bin without a cell on the map gives 0. Source: Fast R-CNN, section 2.1.
-    Raises TypeError or ValueError where features, regions and sizes do not fit together.
+    Regions are in pixels, `spatial_scale` in cells per pixel. Edges are rounded to whole cells, halves away from zero;
+    the last cell belongs to the region, and neighbouring bins share cells where the region does not divide evenly. A
+    bin without a cell on the map gives 0. Source: Fast R-CNN, section 2.1.
+    Raises TypeError or ValueError where features, regions and sizes do not match.
     """
     boxes, image, (rows, columns) = _check_rois(features, rois, output_size)
     height, width = features.shape[2:]
     top, bottom = _whole_cells(boxes[:, 1], boxes[:, 3], spatial_scale, rows, height)  # (N, P) each
     left, right = _whole_cells(boxes[:, 0], boxes[:, 2], spatial_scale, columns, width)  # (N, P) each
     edges = (image[:, None, None], top[:, :, None], bottom[:, :, None], left[:, None, :], right[:, None, :])
-    edges = [edge.flatten() for edge in torch.broadcast_tensors(*edges)]  # 5 x (M,), M = N * P * P bins
-    windows = _windows(*edges, height, width)
+    bins = [edge.flatten() for edge in torch.broadcast_tensors(*edges)]  # 5 x (M,), M = N * P * P bins
+    windows = _windows(bins, height, width)
     pooled = []
     for cells in _slices(features, POOL_CHANNELS_AT_ONCE):
         table = F.pad(cells.flatten(0, 2), (0, 0, 0, 1))  # (B * H * W + 1, c): the row of zeros is for empty bins
-        pooled.append(table.gather(0, _first_maxima(cells.detach(), windows, len(edges[0]))))  # (M, c)
+        pooled.append(table.gather(0, _first_maxima(cells.detach(), windows, len(bins[0]))))  # (M, c)
     return _join(pooled, len(boxes), rows, columns).to(features.dtype)
 
 
@@ -63,10 +63,10 @@ def roi_align(
 ) -> Tensor:
     """The mean of every bin of every region at points between cells: (B, C, H, W), B x (N_i, 4) -> (N, C, P, P).
 
-    Regions are in pixels, and `spatial_scale` is cells per pixel. A bin is read, bilinearly, at `sampling_ratio`
-    points each way; points more than a cell outside the map count as 0. `aligned` takes a cell's centre for half a
-    cell, as it is; without, for 0, and regions are at least one cell large: the older way, torchvision's default.
-    Source: Mask R-CNN, section 3. Raises TypeError or ValueError where the arguments do not fit together.
+    Regions are in pixels, `spatial_scale` in cells per pixel. A bin is sampled bilinearly at `sampling_ratio` points in
+    each direction; points more than a cell outside the map count as 0. With `aligned`, the centre of cell i is at
+    i + 0.5; without, as in torchvision's default and the first implementations, at i, and regions span at least one
+    cell. Source: Mask R-CNN, section 3. Raises TypeError or ValueError where the arguments do not match.
     """
     boxes, image, (rows, columns) = _check_rois(features, rois, output_size)
     if sampling_ratio < 1:
@@ -87,7 +87,7 @@ def roi_align(
 def pyramid_level(boxes: Tensor, lowest: int, highest: int) -> Tensor:
     """The pyramid level, `lowest` to `highest`, that each region is pooled from: (N, 4) in pixels -> (N,) int64.
 
-    Half the size, one level down; level k has stride 2**k. Source: Feature Pyramid Networks, equation 1.
+    Half the size is one level finer; level k has stride 2**k. Source: Feature Pyramid Networks, equation 1.
     """
     relative_size = box_area(boxes).sqrt() / CANONICAL_SIZE  # (N,)
     level = (CANONICAL_LEVEL + relative_size.log2() + LEVEL_TOLERANCE).floor()  # -infinity for a box without area
@@ -95,11 +95,10 @@ def pyramid_level(boxes: Tensor, lowest: int, highest: int) -> Tensor:
 
 
 class MultiScaleRoIPool(nn.Module):
-    """Pools each region from the level of a feature pyramid that fits its size; one map is a pyramid of one level.
+    """Pools each region from the level of a feature pyramid that matches its size; one map is a pyramid of one level.
 
-    `operator` is "align" (`sampling_ratio` points each way) or "pool". `featmap_names` picks maps from a mapping;
-    left out, it is all but the one named "pool", which a pyramid has for the RPN alone.
-    Raises ValueError for another operator.
+    `operator` is "align" (with `sampling_ratio` points in each direction) or "pool". `featmap_names` selects maps of a
+    mapping; by default all but "pool", which only the RPN uses. Raises ValueError for another operator.
     """
 
     def __init__(
@@ -123,7 +122,7 @@ class MultiScaleRoIPool(nn.Module):
     ) -> Tensor:
         """Maps (B, C, H_l, W_l), finest first, and B x (N_i, 4) in pixels -> (N, C, P, P), image after image.
 
-        `image_sizes` are (height, width); the largest, against the maps, tells the strides, as powers of two.
+        `image_sizes` are (height, width); strides are powers of two, derived from the largest image and the maps.
         Raises ValueError where strides do not double from map to map.
         """
         maps = self._chosen(features)
@@ -155,7 +154,7 @@ class MultiScaleRoIPool(nn.Module):
 
 
 def _whole_cells(low: Tensor, high: Tensor, scale: float, bins: int, size: int) -> tuple[Tensor, Tensor]:
-    """First cell of each bin and the one after its last, along one axis: (N,), (N,) in pixels -> (N, P), (N, P)."""
+    """First cell of each bin and the cell after its last, along one axis: (N,), (N,) in pixels -> (N, P), (N, P)."""
     first, last = _round_half_away(low * scale), _round_half_away(high * scale)  # (N,) each
     bin_size = ((last - first + 1).clamp(min=1) / bins).unsqueeze(1)  # (N, 1)
     i = torch.arange(bins, dtype=low.dtype, device=low.device)  # (P,)
@@ -165,29 +164,29 @@ def _whole_cells(low: Tensor, high: Tensor, scale: float, bins: int, size: int) 
 
 
 def _round_half_away(x: Tensor) -> Tensor:
-    """C's round. `torch.round` takes halves to even: an edge at 8 px on stride 16, 0.5, would land on another cell."""
+    """Rounding as in C. `torch.round` rounds halves to even: an edge at 8 px on stride 16 would move a cell."""
     whole = x.trunc()
     return whole + (2 * (x - whole)).trunc()
 
 
-def _windows(
-    image: Tensor, top: Tensor, bottom: Tensor, left: Tensor, right: Tensor, height: int, width: int
-) -> Windows:
-    """Four windows in the corners of each of M bins, their sides the largest powers of two that fit, so they cover it.
+def _windows(bins: Sequence[Tensor], height: int, width: int) -> Windows:
+    """Four windows in the corners of each of M bins that cover it; their sides are the largest powers of two that fit.
 
-    By the two exponents, width first: in portions the bins with such windows (m,), and their places (4 * m,) in the
-    table of all windows of that size. Empty bins have none.
+    `bins` are the image, top, bottom, left and right of each, (M,) each. The result is keyed by the two exponents,
+    width first: portions of the bins with such windows, (m,), and the windows' rows in the table of all windows of that
+    size, (4 * m,). Empty bins have none.
     """
+    image, top, bottom, left, right = bins
     tall, wide = _floor_log2(bottom - top), _floor_log2(right - left)  # (M,) each, -1 where empty
     windows: Windows = {}
     for j in range(max(wide.unique().tolist(), default=-1) + 1):
         for i in range(max(tall.unique().tolist(), default=-1) + 1):
             portions = windows.setdefault(j, {}).setdefault(i, [])
-            for bins in ((tall == i) & (wide == j)).nonzero().squeeze(1).split(POOL_BINS_AT_ONCE):  # (m,)
-                y = torch.stack((top[bins], bottom[bins] - 2**i)).unsqueeze(1)  # (2, 1, m)
-                x = torch.stack((left[bins], right[bins] - 2**j))  # (2, m)
-                row = image[bins] * (height - 2**i + 1) + y  # (2, 1, m)
-                portions.append((bins, (row * (width - 2**j + 1) + x).flatten()))
+            for some in ((tall == i) & (wide == j)).nonzero().squeeze(1).split(POOL_BINS_AT_ONCE):  # (m,)
+                y = torch.stack((top[some], bottom[some] - 2**i)).unsqueeze(1)  # (2, 1, m)
+                x = torch.stack((left[some], right[some] - 2**j))  # (2, m)
+                row = image[some] * (height - 2**i + 1) + y  # (2, 1, m)
+                portions.append((some, (row * (width - 2**j + 1) + x).flatten()))
     return windows
 
 
@@ -199,13 +198,13 @@ def _floor_log2(sizes: Tensor) -> Tensor:
 def _first_maxima(features: Tensor, windows: Windows, bins: int) -> Tensor:
     """The first cell, row by row, that holds a bin's maximum: (B, H, W, C) -> (M, C) int64; B * H * W if it is empty.
 
-    A window twice as large is two windows side by side, so a few doublings give the maxima of all windows.
+    A window twice as large is two windows side by side, so doubling repeatedly gives the maxima of all windows.
     """
     nowhere = features[..., 0].numel()
-    number = torch.arange(nowhere, device=features.device, dtype=features.dtype)  # fast, and exact below 2**24
+    number = torch.arange(nowhere, device=features.device, dtype=features.dtype)  # float is fast, and exact below 2**24
     wide = features, number.view(*features.shape[:3], 1).expand_as(features)
     found = torch.full((bins, features.shape[3]), nowhere, device=features.device)
-    for j, of_width in windows.items():  # widths first: of two equal maxima the upper then is the first
+    for j, of_width in windows.items():  # widths first, so that of equal maxima the upper one is found
         window = wide = _doubled(*wide, 2, 2**j // 2)
         for i, portions in of_width.items():
             window = _doubled(*window, 1, 2**i // 2)
@@ -219,18 +218,18 @@ def _first_maxima(features: Tensor, windows: Windows, bins: int) -> Tensor:
 
 
 def _doubled(values: Tensor, cells: Tensor, dim: int, step: int) -> tuple[Tensor, Tensor]:
-    """Maxima, and the first cells that hold them, over windows twice as long in `dim` as their `step`, so far."""
+    """Maxima and the first cells that hold them, over windows twice as long in `dim` as before, which was `step`."""
     if step == 0:
         return values, cells
     length = values.shape[dim] - step
     near, far = values.narrow(dim, 0, length), values.narrow(dim, step, length)
-    farther = (far - near).gt_(0)  # 1 where the maximum is in the farther half only
+    farther = (far - near).gt_(0)  # 1 where only the far half has the maximum
     first = torch.lerp(cells.narrow(dim, 0, length), cells.narrow(dim, step, length), farther)
     return torch.maximum(near, far), first
 
 
 def _points(low: Tensor, high: Tensor, bins: int, samples: int, size: int, aligned: bool) -> tuple[Tensor, Tensor]:
-    """The cells that a bin's points lie between along one axis, and their weights: (N,), (N,) -> 2 x (N, P, 2S)."""
+    """The cells beside each sampling point along one axis, and their weights: (N,), (N,) -> (N, P, 2S), (N, P, 2S)."""
     length = high - low if aligned else (high - low).clamp(min=1)  # (N,)
     bin_size = (length / bins)[:, None, None]  # (N, 1, 1)
     i = torch.arange(bins, dtype=low.dtype, device=low.device)[:, None]  # (P, 1)
@@ -246,13 +245,13 @@ def _points(low: Tensor, high: Tensor, bins: int, samples: int, size: int, align
 
 
 def _slices(features: Tensor, channels_at_once: int) -> Iterator[Tensor]:
-    """(B, C, H, W) -> contiguous (B, H, W, c), a few channels at a time, in float32 at least."""
+    """(B, C, H, W) -> contiguous (B, H, W, c), a slice of the channels at a time, in at least float32."""
     for channels in full_precision(features).split(channels_at_once, dim=1):
         yield channels.movedim(1, 3).contiguous()
 
 
 def _join(pooled: Sequence[Tensor], regions: int, rows: int, columns: int) -> Tensor:
-    """Slices (N * P * P, c) of all channels -> (N, C, P, P)."""
+    """Slices (N * P * P, c) that cover all channels -> (N, C, P, P)."""
     parts = [part.view(regions, rows * columns, part.shape[1]).transpose(1, 2) for part in pooled]
     return torch.cat(parts, dim=1).unflatten(2, (rows, columns))
 
@@ -260,7 +259,7 @@ def _join(pooled: Sequence[Tensor], regions: int, rows: int, columns: int) -> Te
 def _check_rois(
     features: Tensor, rois: Sequence[Tensor], output_size: int | tuple[int, int]
 ) -> tuple[Tensor, Tensor, tuple[int, int]]:
-    """All regions (N, 4), the image (N,) that each is of, and the grid's size; or an error that says what is off."""
+    """All regions (N, 4), the index of each one's image (N,), and the grid's size; raises TypeError or ValueError."""
     if features.ndim != 4 or not features.is_floating_point():
         raise ValueError(f"features must be floats (B, C, H, W), got {features.dtype} {tuple(features.shape)}")
     if isinstance(rois, Tensor) or len(rois) != len(features):

@@ -1,65 +1,66 @@
-"""The region proposal network: a small network slid over the feature map that says where objects may be.
+"""The region proposal network: a small network that slides over the feature map and predicts where objects may be.
 
-A 3x3 convolution looks around each cell; two sibling 1x1 convolutions then say, for each of the cell's A anchors,
-how likely it holds an object (A logits) and how it should move (4A deltas). The best anchors, moved, clipped and
-thinned out by NMS, are the proposals of the second stage (Faster R-CNN, sections 3.1 and 3.3).
+A 3x3 convolution reads the surroundings of each cell; two sibling 1x1 convolutions predict for each of the cell's A
+anchors whether it contains an object (A logits) and how to move it (4A deltas). The candidates are the anchors of
+highest logit, decoded and clipped; NMS makes proposals of them (Faster R-CNN, sections 3.1 and 3.3).
 
-Where it differs from the paper: one logit and a sigmoid in place of two and a softmax, which is the same function of
-their difference. Where it differs from torchvision: only the top-k anchors are decoded, not all. The order of the
-steps is torchvision's (top-k, clip, drop small, NMS); the paper's (drop small, then top-k) is an option.
+Difference from the paper: one logit and a sigmoid instead of two and a softmax, which is the same function of their
+difference. Difference from torchvision: only the top-k anchors are decoded, not all. The order of the steps is
+torchvision's (top-k, clip, drop small, NMS); the paper's (drop small, then top-k) is an option.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from frcnn_edu.anchors import AnchorGenerator
-from frcnn_edu.boxes import batched_nms, box_iou, clip_boxes, decode_boxes, encode_boxes, nms_suppressors
+from frcnn_edu.boxes import box_iou, clip_boxes, decode_boxes, encode_boxes, thin_out
 from frcnn_edu.config import Config
 from frcnn_edu.images import ImageBatch
-from frcnn_edu.losses import RPNLoss, rpn_loss
+from frcnn_edu.losses import RPNLoss, count_of_this_process, rpn_loss
 from frcnn_edu.matching import IGNORED, BalancedSampler, Matcher, Matches
 
-INIT_SPREAD = 0.01
+INIT_STD = 0.01
 
 
 class RPNHead(nn.Module):
-    """3x3, then two sibling 1x1 convolutions, the same at every level of a pyramid. Source: section 3.1, figure 3."""
+    """3x3, then two sibling 1x1 convolutions, shared by all levels of a pyramid. Source: section 3.1, figure 3."""
 
     def __init__(self, in_channels: int, num_anchors: int) -> None:
         super().__init__()
-        self.conv = nn.Sequential(nn.Sequential(nn.Conv2d(in_channels, in_channels, 3, padding=1), nn.ReLU()))
+        conv = nn.Conv2d(in_channels, in_channels, 3, padding=1)
+        self.conv = nn.Sequential(nn.Sequential(conv, nn.ReLU()))  # nested, as torchvision's parameter names are
         self.cls_logits = nn.Conv2d(in_channels, num_anchors, kernel_size=1)
         self.bbox_pred = nn.Conv2d(in_channels, 4 * num_anchors, kernel_size=1)
-        for layer in (self.conv[0][0], self.cls_logits, self.bbox_pred):
-            nn.init.normal_(layer.weight, std=INIT_SPREAD)
-            nn.init.zeros_(layer.bias)
+        for layer in (conv, self.cls_logits, self.bbox_pred):
+            nn.init.normal_(layer.weight, std=INIT_STD)
+            nn.init.constant_(layer.get_parameter("bias"), 0)
         self.register_load_state_dict_pre_hook(_rename_old_keys)
 
     def forward(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Maps (B, C, H, W) -> logits (B, A, H, W) and deltas (B, 4A, H, W), a list of levels each."""
+        """Maps (B, C, H, W) -> logits (B, A, H, W) and deltas (B, 4A, H, W), each a list over levels."""
         hidden = [self.conv(feature) for feature in features]
         return [self.cls_logits(h) for h in hidden], [self.bbox_pred(h) for h in hidden]
 
 
 @dataclass(frozen=True)
 class Proposals:
-    """One image's way from anchors to proposals, over its K candidates: the top anchors of each level, best first."""
+    """One image's K candidates, the top anchors of each level, best first, and which of them became proposals."""
 
     anchor_index: Tensor
-    """(K,) int64: the anchor that each candidate was."""
+    """(K,) int64: each candidate's anchor."""
     level: Tensor
     """(K,) int64: its level of the pyramid."""
     scores: Tensor
     """(K,) in [0, 1]: the sigmoid of its logit."""
     decoded: Tensor
-    """(K, 4): the anchor, moved by its deltas."""
+    """(K, 4): its anchor with the deltas applied."""
     clipped: Tensor
-    """(K, 4): the same, cut off at the image's border."""
-    large_enough: Tensor
-    """(K,) bool: neither too small nor scored too low."""
+    """(K, 4): `decoded`, clipped to the image."""
+    valid: Tensor
+    """(K,) bool: large enough and scored high enough to take part in NMS."""
     kept: Tensor
     """(P,) int64 into the candidates: what NMS and the limit left, best first."""
     suppressed_by: Tensor | None = None
@@ -73,7 +74,7 @@ class Proposals:
 
 @dataclass(frozen=True)
 class AnchorTargets:
-    """What one image's anchors should have answered, and which of them are asked."""
+    """The training targets of one image's anchors, and the sample that the loss uses."""
 
     matches: Matches
     """Labels, ground-truth indices and IoUs of all anchors."""
@@ -82,17 +83,17 @@ class AnchorTargets:
     labels: Tensor
     """(S,) int64: their labels, 1 or 0."""
     deltas: Tensor
-    """(S, 4): where the positives should go; 0 for negatives."""
+    """(S, 4): target deltas of the positives; 0 for negatives."""
 
 
 @dataclass(frozen=True)
 class RPNPass:
-    """Everything that one pass through the region proposal network made, for B images and A anchors each."""
+    """Every result of one pass through the region proposal network, for B images and A anchors each."""
 
     anchors: Tensor
     """(A, 4), level by level; the same for every image."""
     level_sizes: list[tuple[int, int, int]]
-    """(anchors a cell, rows, columns) of each level."""
+    """(anchors per cell, rows, columns) of each level."""
     logits: Tensor
     """(B, A)."""
     deltas: Tensor
@@ -102,22 +103,32 @@ class RPNPass:
     targets: list[AnchorTargets] | None = None
     """With ground truth: one for each image."""
     loss: RPNLoss | None = None
-    """With ground truth; its terms follow the images' samples, one image after the other."""
+    """With ground truth; its terms are in the order of the samples, image after image."""
 
 
 class RegionProposalNetwork(nn.Module):
-    """Head, anchors and rules in one: feature maps in, proposals out, and with ground truth the loss."""
+    """Head, anchors, matching and NMS: feature maps in, proposals out, and with ground truth the loss.
 
-    def __init__(self, anchor_generator: AnchorGenerator, head: nn.Module, config: Config) -> None:
+    `loss_function` is called as `losses.rpn_loss` is.
+    """
+
+    def __init__(
+        self,
+        anchor_generator: AnchorGenerator,
+        head: nn.Module,
+        config: Config,
+        loss_function: Callable[..., RPNLoss] = rpn_loss,
+    ) -> None:
         super().__init__()
         self.anchor_generator, self.head, self.config = anchor_generator, head, config
+        self.loss_function, self.mean_count = loss_function, count_of_this_process
         self.matcher = Matcher(config.rpn_fg_iou_thresh, config.rpn_bg_iou_thresh)
         self.sampler = BalancedSampler(config.rpn_batch_size_per_image, config.rpn_positive_fraction)
 
     def forward(
         self, batch: ImageBatch, features: Sequence[Tensor], gt_boxes: list[Tensor] | None = None, detail: bool = False
     ) -> RPNPass:
-        """One pass; `gt_boxes`, (G, 4) on the resized image for each, add the loss, `detail` who suppressed whom."""
+        """One pass. With `gt_boxes`, (G, 4) on each resized image, it adds the loss; with `detail`, `suppressed_by`."""
         logit_maps, delta_maps = self.head(features)
         level_sizes = [tuple(logits.shape[1:]) for logits in logit_maps]
         anchors = torch.cat(self.anchor_generator(features, batch.padded_size))  # (A, 4)
@@ -153,13 +164,11 @@ class RegionProposalNetwork(nn.Module):
         clipped = clip_boxes(decoded, image_size)  # (K, 4)
         scores = logits[chosen].sigmoid()  # (K,)
         valid = _at_least(clipped, self.config.rpn_min_size) & (scores >= self.config.rpn_score_thresh)  # (K,)
-        rows, threshold = valid.nonzero().squeeze(1), self.config.rpn_nms_thresh
-        kept = rows[batched_nms(clipped[rows], scores[rows], level[rows], threshold, limit)]  # (P,)
-        suppressed_by = nms_suppressors(clipped, kept, threshold, level).where(valid, -1) if detail else None
+        kept, suppressed_by = thin_out(clipped, scores, level, valid, self.config.rpn_nms_thresh, limit, detail)
         return Proposals(chosen, level, scores, decoded, clipped, valid, kept, suppressed_by)
 
     def assign(self, anchors: Tensor, gt_boxes: Tensor, image_size: tuple[int, int]) -> AnchorTargets:
-        """Labels and targets of one image's anchors, and the sample that the loss looks at. Source: section 3.1.3."""
+        """Labels and targets of one image's anchors, and the sample that the loss uses. Source: section 3.1.3."""
         iou = box_iou(anchors, gt_boxes)  # (A, G)
         if self.config.rpn_drop_cross_boundary:
             inside = (anchors == clip_boxes(anchors, image_size)).all(dim=1)  # (A,)
@@ -179,18 +188,20 @@ class RegionProposalNetwork(nn.Module):
     ) -> RPNLoss:
         """Equation 1 over the sampled anchors of all images, from logits (B, A) and deltas (B, A, 4)."""
         locations = len(targets) * sum(rows * columns for _, rows, columns in level_sizes)
-        return rpn_loss(
+        sampled = self.mean_count(sum(len(target.sampled) for target in targets), logits.device)
+        return self.loss_function(
             torch.cat([logits[i, target.sampled] for i, target in enumerate(targets)]),
             torch.cat([deltas[i, target.sampled] for i, target in enumerate(targets)]),
             torch.cat([target.labels for target in targets]),
             torch.cat([target.deltas for target in targets]),
+            n_cls=sampled,
             n_reg=locations if self.config.rpn_n_reg == "locations" else None,
             balance=self.config.rpn_loss_balance,
         )
 
 
 def _anchor_rows(level: Tensor, values: int) -> Tensor:
-    """One level's output, a row per anchor, in the anchors' order: (B, A * values, H, W) -> (B, H * W * A, values)."""
+    """One level's output as a row per anchor, in their order: (B, A * values, H, W) -> (B, H * W * A, values)."""
     batch, _, height, width = level.shape
     return level.reshape(batch, -1, values, height, width).permute(0, 3, 4, 1, 2).reshape(batch, -1, values)
 

@@ -1,14 +1,17 @@
-"""Run the lessons and keep what they show: `make notebooks`, or `python notebooks/execute.py 00_overview`.
+"""Run the lessons and keep their outputs: `make notebooks`, or `python notebooks/execute.py 00_overview`.
 
-A lesson is committed as it ran, so that it can be read where nothing runs it. What depends on the machine or on the
-day is left out: times, versions, widget state, and the ids of widgets, which mean nothing without it (JupyterLab
-would show an error in their place). The plain pictures stay, as JPEG where that is much smaller. Running a lesson twice
-changes nothing but what its own cells do differently.
+Lessons are committed with their outputs, so that they can be read without a kernel. What depends on the machine or the
+day is removed: times, versions, and widgets, which JupyterLab cannot show without their state; their plain images stay,
+as JPEG where that is much smaller. Running a lesson again changes the file only where its outputs differ.
+
+The first code cell of every lesson is made here: it checks that the course is installed, since a lesson may be opened
+alone, on Colab for example. Lessons run in an empty folder, which shows that they need no file beside them.
 """
 
 import base64
 import io
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -20,29 +23,46 @@ from PIL import Image
 HERE = Path(__file__).parent
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 LANGUAGE = {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"}
+FIRST_CELL_ID = "is-it-installed"
+FIRST_CELL = """\
+# Is the course installed here? This cell is the same in every lesson.
+from importlib.util import find_spec
+
+if missing := [name for name in ("frcnn_edu", "anywidget", "matplotlib", "skimage") if not find_spec(name)]:
+    message = 'run this in a cell of its own, then go on from here: %pip install "frcnn-edu[lessons]"'
+    raise ModuleNotFoundError(f"{missing[0]} is not installed; {message}")"""
 SECONDS_PER_CELL = 300
 LIVE_VIEW = "application/vnd.jupyter.widget-view+json"
 JPEG_QUALITY = 85
-WORTH_IT = 0.6
-"""A picture becomes a JPEG if that has at most this share of the PNG's bytes: photographs do, drawings do not."""
+LARGEST_JPEG = 0.6
+"""An image becomes a JPEG if that has at most this share of the PNG's bytes: photographs do, drawings do not."""
 
 
 def execute(path: Path) -> float:
-    """Run the lesson at `path` in place on a kernel of its own; returns seconds.
+    """Run the lesson at `path` in a new kernel and write it there; returns seconds.
 
-    Raises nbclient's CellExecutionError where a cell fails; the file is then left as it was.
+    Raises nbclient's CellExecutionError where a cell fails, and does not write the file then.
     """
-    lesson = nbformat.read(path, as_version=4)
+    lesson = with_first_cell(nbformat.read(path, as_version=4))
     started = time.perf_counter()
     options = {"kernel_name": KERNEL["name"], "timeout": SECONDS_PER_CELL, "record_timing": False}
-    NotebookClient(lesson, store_widget_state=False, resources={"metadata": {"path": HERE}}, **options).execute()
+    with tempfile.TemporaryDirectory() as empty:
+        NotebookClient(lesson, store_widget_state=False, resources={"metadata": {"path": empty}}, **options).execute()
     seconds = time.perf_counter() - started
     nbformat.write(tidy(lesson), path)
     return seconds
 
 
+def with_first_cell(lesson: NotebookNode) -> NotebookNode:
+    """The lesson with `FIRST_CELL` as its first code cell, in the place of the one it had."""
+    cells = [cell for cell in lesson.cells if cell.get("id") != FIRST_CELL_ID]
+    code = next((i for i, cell in enumerate(cells) if cell.cell_type == "code"), len(cells))
+    first = nbformat.v4.new_code_cell(FIRST_CELL, id=FIRST_CELL_ID, execution_count=1)
+    return NotebookNode(lesson | {"cells": [*cells[:code], first, *cells[code:]]})
+
+
 def tidy(lesson: NotebookNode) -> NotebookNode:
-    """The lesson without what only this run knows; a notebook that is tidy comes back equal."""
+    """The lesson without what depends on this run; idempotent."""
     lesson = nbformat.from_dict(lesson)
     lesson.metadata = NotebookNode(kernelspec=NotebookNode(KERNEL), language_info=NotebookNode(LANGUAGE))
     for cell in lesson.cells:
@@ -55,7 +75,7 @@ def tidy(lesson: NotebookNode) -> NotebookNode:
 
 
 def _joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
-    """What a cell printed on one stream in a row as one output: how many pieces it came in depends on the machine."""
+    """Consecutive outputs on the same stream as one: how they are split depends on the machine."""
     joined: list[NotebookNode] = []
     for output in outputs:
         before = joined[-1] if joined else {}
@@ -76,19 +96,19 @@ def _tidy_output(output: NotebookNode) -> None:
 
 
 def _shrink(data: NotebookNode) -> None:
-    """Replace a PNG by a JPEG where it is worth it."""
+    """Replace a PNG by a JPEG where that is much smaller."""
     picture, file = Image.open(io.BytesIO(base64.b64decode(data["image/png"]))), io.BytesIO()
     ground = Image.new("RGBA", picture.size, "white")
     flat = Image.alpha_composite(ground, picture.convert("RGBA")).convert("RGB")
     flat.save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0)
     jpeg = base64.b64encode(file.getvalue()).decode("ascii")
-    if len(jpeg) <= WORTH_IT * len(data["image/png"]):
+    if len(jpeg) <= LARGEST_JPEG * len(data["image/png"]):
         del data["image/png"]
         data["image/jpeg"] = jpeg
 
 
 def main(names: list[str]) -> None:
-    """Run the lessons named, with or without .ipynb, or all of them."""
+    """Run the named lessons, with or without .ipynb, or all."""
     paths = [HERE / f"{Path(name).stem}.ipynb" for name in names] or sorted(HERE.glob("*.ipynb"))
     for path in paths:
         seconds = execute(path)

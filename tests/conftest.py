@@ -1,8 +1,7 @@
-"""What holds for every test: no example of hypothesis has a deadline, and with FRCNN_EDU_NO_SKIPS=1 no test is skipped
-without failing.
+"""Settings of all tests: one torch thread per process, so that tests can run in parallel; no deadline for hypothesis;
+and with FRCNN_EDU_NO_SKIPS=1 a skipped test fails, unless it is marked `gpu`.
 
-A skip is fair on a newcomer's machine, which may have no browser and no GPU. Where all tests are to run, it is a hole
-that nobody sees. Tests marked `gpu` may be skipped even then.
+Tests may be skipped on a computer without a browser or a GPU; where all tests must run, a skip would go unnoticed.
 """
 
 import os
@@ -10,9 +9,11 @@ import os
 import pytest
 from hypothesis import settings
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; processes that tests start inherit it
+
 NO_SKIPS = os.environ.get("FRCNN_EDU_NO_SKIPS") == "1"
 
-settings.register_profile("unhurried", deadline=None)  # on a busy machine any example may take long
+settings.register_profile("unhurried", deadline=None)  # on a busy machine any example may be slow
 settings.load_profile("unhurried")
 
 

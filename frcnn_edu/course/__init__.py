@@ -1,5 +1,3 @@
-"""The course: what only the lessons need.
-
-The convention card, the glossary, the detector that ships with the lessons, the bug zoo, the blood cells, one level of
-a pyramid seen alone, and the page for photographs.
+"""What only the lessons need: convention card, glossary, trained detector, bug zoo, blood cells, a view of a single
+pyramid level, and the upload page.
 """

@@ -1,33 +1,37 @@
-"""The bug zoo: mistakes that people really make in a detector, kept alive so that their price can be measured.
+"""The bug zoo: common mistakes in detectors, and a measurement of what each costs.
 
-Each bug is a small subclass of a real module, or a changed option: the core has no switch for being wrong. A bug of
-inference is switched on in the trained detector of the course; a bug of training is in place while a new detector
-learns plain shapes for a short while. Either way the same run without the bug stands beside it.
+Each bug is a small subclass of a real module, another sampler or matcher, or another option: the detector itself has no
+switch for it. An inference bug is measured in the course's trained detector, a training bug in a new detector that is
+trained for a short time on plain shapes; both beside the same run without the bug.
 
     python -m frcnn_edu.course.bug_zoo --out data/bug_zoo.json
 
-measures all of them, one after the other, and writes the file after each: stopped and started again, it goes on where
-it was. What was measured under other conditions (steps, images, weights) is measured anew. Lesson 07 shows the result.
+measures one after the other and writes the file after each; started again, it measures what is missing, or what was
+measured under other conditions (steps, images, weights). Lesson 07 shows the results.
 """
 
 import argparse
 import hashlib
+import inspect
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
 
 from frcnn_edu.anchors import AnchorGenerator
 from frcnn_edu.boxes import clip_boxes, decode_boxes
+from frcnn_edu.config import Options
 from frcnn_edu.course.shipped_detector import load_trained
 from frcnn_edu.datasets import data_path
 from frcnn_edu.datasets.shapes import PLAIN, Shapes
-from frcnn_edu.explorers.lesson_07_full_model import BugZooExplorer
+from frcnn_edu.explorers.lesson_07_full_model import BugDescription, BugResult, BugZooExplorer
 from frcnn_edu.faster_rcnn import FasterRCNN, Trace, fasterrcnn_tiny
+from frcnn_edu.images import ImageBatch
 from frcnn_edu.matching import BalancedSampler, Matcher, Sample
 from frcnn_edu.roi_heads import Candidates, RoIHeads
 from frcnn_edu.rpn import Proposals, RegionProposalNetwork, RPNPass
@@ -37,36 +41,28 @@ from frcnn_edu.training.metrics import evaluate, recall_at
 
 FILE = "bug_zoo.json"
 RECIPE = Recipe(steps=500, batch_size=4, learning_rate=1e-3)
-"""How long the detectors with a bug of training learn."""
+"""The training of a detector with a training bug."""
 
 IMAGES = 100
 TRAINING_IMAGES = 10_000
 EVALUATION_SIZE = 320
-"""Scenes for bugs of inference have this many pixels a side: the detector must shrink them, and scale boxes back."""
+"""Pixels per side of the scenes for inference bugs: the detector must resize them, and scale the boxes back."""
 
 SCENE = 2
-"""The scene on which the detections themselves are kept, for the picture."""
+"""The scene whose detections are kept, for the picture."""
 
 SHOWN_SCORE = 0.5
 LAST_STEPS = 20
-"""The loss that is kept is the mean over these last steps."""
+"""The loss of a result is the mean of this many last steps."""
 
-SOUND = "sound"
-
-
-# Mistakes in training
+Install = Callable[[FasterRCNN], FasterRCNN]
 
 
-class NoBestAnchor(RegionProposalNetwork):
-    """Anchors are positive from IoU 0.7 on only: an object that no anchor fits so well has no positive at all."""
-
-    def __init__(self, *parts: object) -> None:
-        super().__init__(*parts)
-        self.matcher = replace(self.matcher, allow_low_quality_matches=False)
+# Training bugs
 
 
 class UnbalancedSampler(BalancedSampler):
-    """Draws from all labelled anchors alike, so that a handful of 256 are positive."""
+    """Draws from all labelled anchors, so that only a handful of 256 are positive."""
 
     def __call__(self, labels: Tensor, generator: torch.Generator | None = None) -> Sample:
         """As in `BalancedSampler`."""
@@ -84,39 +80,15 @@ class PositivesOnlySampler(BalancedSampler):
         return Sample(sample.positive, sample.negative[:0])
 
 
-class Unbalanced(RegionProposalNetwork):
-    """The RPN's loss looks at any 256 anchors."""
-
-    def __init__(self, *parts: object) -> None:
-        super().__init__(*parts)
-        self.sampler = UnbalancedSampler(self.sampler.batch_size)
-
-
-class PositivesOnly(RegionProposalNetwork):
-    """The RPN's loss looks at positive anchors only."""
-
-    def __init__(self, *parts: object) -> None:
-        super().__init__(*parts)
-        self.sampler = PositivesOnlySampler(self.sampler.batch_size)
-
-
-class NothingIgnored(RegionProposalNetwork):
-    """Every anchor below the high threshold is background, also one that covers most of an object."""
-
-    def __init__(self, *parts: object) -> None:
-        super().__init__(*parts)
-        self.matcher = Matcher(self.config.rpn_fg_iou_thresh, self.config.rpn_fg_iou_thresh)
-
-
 class AttachedProposals(RegionProposalNetwork):
-    """Proposals keep the way back to the deltas that made them: `.detach()` was forgotten."""
+    """Gradients flow from the proposals to the deltas: `.detach()` was forgotten."""
 
-    def forward(self, *arguments: object, **options: object) -> RPNPass:
+    def forward(self, batch: ImageBatch, *arguments: Any) -> RPNPass:
         """As in `RegionProposalNetwork`."""
-        rpn = super().forward(*arguments, **options)
+        rpn = super().forward(batch, *arguments)
         limit = self.config.log_scale_limit
         proposals = []
-        for deltas, found, size in zip(rpn.deltas, rpn.proposals, arguments[0].sizes, strict=True):
+        for deltas, found, size in zip(rpn.deltas, rpn.proposals, batch.sizes, strict=True):
             chosen = found.anchor_index
             decoded = decode_boxes(deltas[chosen], rpn.anchors[chosen], log_scale_limit=limit)  # (K, 4)
             proposals.append(replace(found, decoded=decoded, clipped=clip_boxes(decoded, size)))
@@ -124,29 +96,29 @@ class AttachedProposals(RegionProposalNetwork):
 
 
 class AttachedTargets(RoIHeads):
-    """The second stage's targets are part of the graph: the RPN can move its proposals to make them easier."""
+    """Gradients flow through the second stage's targets too, so the RPN can move proposals to easier ones."""
 
-    sample = RoIHeads.sample.__wrapped__  # without no_grad
-
-
-# Mistakes in inference
+    sample = inspect.unwrap(RoIHeads.sample)  # without no_grad
 
 
-def upside_down(generator: AnchorGenerator) -> AnchorGenerator:
-    """The same anchors with aspect ratios read as width over height."""
+# Inference bugs
+
+
+def with_inverted_ratios(generator: AnchorGenerator) -> AnchorGenerator:
+    """The same anchors, with aspect ratios as width / height."""
     ratios = tuple(tuple(1 / ratio for ratio in level) for level in generator.aspect_ratios)
     return AnchorGenerator(generator.sizes, ratios, generator.strides, generator.offset)
 
 
 def one_wider(boxes: Tensor) -> Tensor:
-    """Boxes as somebody sees them who counts a width as x2 - x1 + 1."""
+    """Boxes whose width is x2 - x1 + 1 and whose height is y2 - y1 + 1."""
     return boxes + boxes.new_tensor((0, 0, 1, 1))
 
 
 class PlusOneProposals(RegionProposalNetwork):
-    """Widths are x2 - x1 + 1 where deltas are applied, and nobody takes the 1 away again."""
+    """Decodes with widths x2 - x1 + 1, and does not subtract the 1 afterwards."""
 
-    def propose(self, logits: Tensor, deltas: Tensor, anchors: Tensor, *more: object) -> Proposals:
+    def propose(self, logits: Tensor, deltas: Tensor, anchors: Tensor, *more: Any) -> Proposals:
         """As in `RegionProposalNetwork`."""
         return super().propose(logits, deltas, one_wider(anchors), *more)
 
@@ -154,35 +126,37 @@ class PlusOneProposals(RegionProposalNetwork):
 class PlusOneDetections(RoIHeads):
     """The same in the second stage."""
 
-    def detect(self, logits: Tensor, deltas: Tensor, proposals: Tensor, *more: object) -> Candidates:
+    def detect(self, logits: Tensor, deltas: Tensor, proposals: Tensor, *more: Any) -> Candidates:
         """As in `RoIHeads`."""
         return super().detect(logits, deltas, one_wider(proposals), *more)
 
 
 class BackgroundLast(RoIHeads):
-    """Takes the last column of the class scores for the background, which is the first."""
+    """Takes the last column of the class scores as the background, which is the first."""
 
-    def detect(self, logits: Tensor, *more: object) -> Candidates:
+    def detect(self, logits: Tensor, *more: Any) -> Candidates:
         """As in `RoIHeads`."""
         return super().detect(logits.roll(1, dims=1), *more)
 
 
 class NotScaledBack(FasterRCNN):
-    """Detections stay in pixels of the resized image."""
+    """Detections are left in pixels of the resized image."""
 
-    def _steps(self, *arguments: object, **options: object) -> Trace:
-        trace = super()._steps(*arguments, **options)
-        if trace.detections is None:
+    def trace(self, *arguments: Any, **options: Any) -> Trace:
+        """As in `FasterRCNN`."""
+        trace = super().trace(*arguments, **options)
+        if trace.detections is None or trace.roi is None:
             return trace
-        answers = zip(trace.detections, trace.roi.candidates, strict=True)
-        return replace(trace, detections=[replace(one, boxes=all_.clipped[all_.kept]) for one, all_ in answers])
+        pairs = zip(trace.detections, trace.roi.candidates or [], strict=True)
+        return replace(trace, detections=[replace(one, boxes=both.clipped[both.kept]) for one, both in pairs])
 
 
 class SwappedChannels(FasterRCNN):
-    """Images come as blue, green, red, as OpenCV reads them."""
+    """Images are blue, green, red, as OpenCV reads them."""
 
-    def _steps(self, images: Sequence[Tensor], *arguments: object, **options: object) -> Trace:
-        return super()._steps([image.flip(0) for image in images], *arguments, **options)
+    def trace(self, images: Sequence[Tensor], *arguments: Any, **options: Any) -> Trace:
+        """As in `FasterRCNN`."""
+        return super().trace([image.flip(0) for image in images], *arguments, **options)
 
 
 def rebuilt(
@@ -191,50 +165,39 @@ def rebuilt(
     rpn: type[RegionProposalNetwork] = RegionProposalNetwork,
     roi_heads: type[RoIHeads] = RoIHeads,
     anchors: AnchorGenerator | None = None,
-    **options: object,
+    matcher: Matcher | None = None,
+    sampler: BalancedSampler | None = None,
+    **options: Unpack[Options],
 ) -> FasterRCNN:
-    """A detector with the parameters of `model` itself, but other classes round them, or other options of `Config`."""
+    """A detector that shares the parameters of `model`, with other classes, RPN parts, or options of `Config`."""
     stage_1, stage_2 = model.rpn, model.roi_heads
     parts = (anchors or stage_1.anchor_generator, stage_1.head)
     heads = (stage_2.box_roi_pool, stage_2.box_head, stage_2.box_predictor)
-    copy = kind(model.backbone, model.num_classes, *parts, *heads, **asdict(model.config) | options)
+    copy = kind(model.backbone, model.num_classes, *parts, *heads, **{**asdict(model.config), **options})
     copy.rpn = rpn(*parts, copy.config)
+    copy.rpn.matcher, copy.rpn.sampler = matcher or copy.rpn.matcher, sampler or copy.rpn.sampler
     copy.roi_heads = roi_heads(*heads, copy.config)
     return copy.train(model.training)
 
 
 @dataclass(frozen=True)
-class Bug:
+class Bug(BugDescription):
     """A mistake, and how to make it."""
 
-    name: str
-    title: str
-    in_training: bool
-    """Whether it does its harm while the weights are learned; else while they are used."""
-    wrong: str
-    """The line of code as the mistake has it, and as it should be in `right`."""
-    right: str
-    why: str
-    """What the line does to the detector."""
-    install: Callable[[FasterRCNN], FasterRCNN]
-    """From a sound detector the one with the bug; it has the same parameters."""
-
-    @property
-    def without(self) -> str:
-        """Under which name the results hold the same run without the bug."""
-        return f"{SOUND}_{'training' if self.in_training else 'inference'}"
+    install: Install
+    """From a correct detector to one with the bug, which shares its parameters."""
 
 
 BUGS = (
     Bug(
         "inverted_ratios",
-        "Anchors upside down",
+        "Inverted aspect ratios",
         False,
         "w, h = s * sqrt(r), s / sqrt(r)",
         "w, h = s / sqrt(r), s * sqrt(r)",
-        "The nine anchors of a cell are the same nine, in another order. But each has weights of its own: those that "
-        "learned to stretch a lying anchor now stretch a standing one.",
-        lambda model: rebuilt(model, anchors=upside_down(model.rpn.anchor_generator)),
+        "Each cell has the same nine anchors, in another order. But each anchor has its own weights: those trained to "
+        "stretch a wide anchor now stretch a tall one.",
+        lambda model: rebuilt(model, anchors=with_inverted_ratios(model.rpn.anchor_generator)),
     ),
     Bug(
         "plus_one",
@@ -242,19 +205,19 @@ BUGS = (
         False,
         "w = x2 - x1 + 1",
         "w = x2 - x1",
-        "Each stage makes its boxes about a pixel too wide. An IoU of 0.5 forgives that, a stricter one does not, "
-        "and small objects suffer first.",
+        "Each stage makes its boxes about a pixel too wide. At an IoU of 0.5 that hardly matters; at stricter "
+        "thresholds it does, and most for small objects.",
         lambda model: rebuilt(model, rpn=PlusOneProposals, roi_heads=PlusOneDetections),
     ),
     Bug(
         "score_filter",
-        "Proposals below 0.5 thrown away",
+        "Proposals below 0.5 dropped",
         False,
         "keep = objectness > 0.5",
         "keep = objectness.topk(n).indices",
-        "Objectness says which anchor is better, not which is good enough: what the first stage drops, the second "
-        "never sees. The lost finds were unsure ones, so mAP hardly misses them, but recall does. The less a detector "
-        "has learned, the more it costs.",
+        "Objectness ranks anchors; no fixed value separates good from bad. What the first stage drops, the second "
+        "never sees. The lost detections had low scores, so mAP hardly changes, but recall drops. The less a detector "
+        "is trained, the more this costs.",
         lambda model: rebuilt(model, rpn_score_thresh=0.5),
     ),
     Bug(
@@ -263,8 +226,8 @@ BUGS = (
         False,
         "proposals = boxes[top]",
         "proposals = boxes[nms(boxes, scores, 0.7)]",
-        "The best hundred proposals now crowd round the surest objects, and an unsure one must hope to be among them. "
-        "The NMS at the end hides the mistake: it tidies up the crowd.",
+        "The best hundred proposals now crowd around the objects of highest objectness, and other objects may get "
+        "none. The final NMS hides the mistake: it removes the duplicates.",
         lambda model: rebuilt(model, rpn_nms_thresh=1.0),
     ),
     Bug(
@@ -273,8 +236,8 @@ BUGS = (
         False,
         "return boxes, scores",
         "keep = nms(boxes, scores, 0.5)",
-        "Every object is found many times. The first find is right, all others count as wrong: recall stays, "
-        "precision goes.",
+        "Every object is detected many times. The first detection is right, all others count as wrong: recall stays, "
+        "precision drops.",
         lambda model: rebuilt(model, box_nms_thresh=1.0),
     ),
     Bug(
@@ -283,8 +246,8 @@ BUGS = (
         False,
         "scores = probabilities[:, :-1]",
         "scores = probabilities[:, 1:]",
-        "The background is class 0. Who takes the last column for it reads every name one off, and takes empty "
-        "ground for the surest class of all.",
+        "The background is class 0. Dropping the last column instead shifts every class by one, and the background "
+        "becomes the class with the highest scores.",
         lambda model: rebuilt(model, roi_heads=BackgroundLast),
     ),
     Bug(
@@ -293,8 +256,8 @@ BUGS = (
         False,
         "return boxes",
         "return boxes * (original_size / resized_size)",
-        "The detector shrank the scene and answers in pixels of the small one: every box lies too far up and to the "
-        "left, and is too small. With images that need no resizing nobody notices.",
+        "The detector resized the scene, and its boxes are in pixels of the smaller one: too small, and too far up and "
+        "to the left. Images that need no resizing hide the mistake.",
         lambda model: rebuilt(model, NotScaledBack),
     ),
     Bug(
@@ -303,8 +266,8 @@ BUGS = (
         False,
         "image = cv2.imread(path)",
         "image = cv2.imread(path)[..., ::-1]",
-        "The detector learned on red, green, blue. How much it minds depends on how much of its knowledge is "
-        "colour: these shapes come in all colours.",
+        "The detector was trained on red, green, blue. The cost depends on how much it relies on colour: these shapes "
+        "come in all colours.",
         lambda model: rebuilt(model, SwappedChannels),
     ),
     Bug(
@@ -313,8 +276,8 @@ BUGS = (
         True,
         "labels[best_iou >= 0.7] = 1",
         "labels[(best_iou >= 0.7) | is_best] = 1",
-        "An object that no anchor overlaps by 0.7 has no positive anchor: the first stage is never taught to find it.",
-        lambda model: rebuilt(model, rpn=NoBestAnchor),
+        "An object that no anchor overlaps by 0.7 has no positive anchor: the first stage never learns to find it.",
+        lambda model: rebuilt(model, matcher=replace(model.rpn.matcher, allow_low_quality_matches=False)),
     ),
     Bug(
         "nothing_ignored",
@@ -322,20 +285,19 @@ BUGS = (
         True,
         "labels[best_iou < 0.7] = 0",
         "labels[best_iou < 0.3] = 0",
-        "Anchors that cover half an object are taught to be background, beside neighbours that look nearly the same "
-        "and are taught to be an object. Yet not every step aside from the paper hurts: in a short training this "
-        "hardly shows.",
-        lambda model: rebuilt(model, rpn=NothingIgnored),
+        "Anchors that cover half of an object are labelled background, next to nearly identical ones that are labelled "
+        "object. Yet not every departure from the paper does harm: in a short training this hardly matters.",
+        lambda model: rebuilt(model, rpn_bg_iou_thresh=model.config.rpn_fg_iou_thresh),
     ),
     Bug(
         "unbalanced",
-        "Sampling without balance",
+        "Unbalanced sampling",
         True,
         "sample = randperm(len(anchors))[:256]",
         "sample = half positive, half negative",
-        "Of 256 anchors drawn blindly one or two are positive. To say 'nothing here' everywhere is nearly free, and "
-        "the boxes hardly have an example to learn from.",
-        lambda model: rebuilt(model, rpn=Unbalanced),
+        "Of 256 anchors drawn at random one or two are positive. Predicting background everywhere costs almost "
+        "nothing, and box regression gets hardly any examples.",
+        lambda model: rebuilt(model, sampler=UnbalancedSampler(model.config.rpn_batch_size_per_image)),
     ),
     Bug(
         "positives_only",
@@ -343,9 +305,9 @@ BUGS = (
         True,
         "sample = positives",
         "sample = positives and negatives",
-        "Whoever is only ever asked about objects learns to answer 'object' everywhere. Objectness says nothing, and "
-        "the second stage must find its objects among proposals of empty ground.",
-        lambda model: rebuilt(model, rpn=PositivesOnly),
+        "A network trained only on positives learns to answer 'object' everywhere. Objectness carries no information, "
+        "and the second stage must find its objects among proposals of background.",
+        lambda model: rebuilt(model, sampler=PositivesOnlySampler(model.config.rpn_batch_size_per_image)),
     ),
     Bug(
         "not_normalised",
@@ -353,8 +315,8 @@ BUGS = (
         True,
         "weights = (1, 1, 1, 1)",
         "weights = (10, 10, 5, 5)",
-        "Proposals lie close to their objects, so raw deltas are tiny and so is their share of the loss: the second "
-        "stage learns names and moves boxes too little. An IoU of 0.5 hardly notices, 0.75 does.",
+        "Proposals are close to their objects, so raw deltas are small, and so is their share of the loss: the second "
+        "stage learns classes, but moves boxes too little. At an IoU of 0.5 that hardly matters, at 0.75 it does.",
         lambda model: rebuilt(model, bbox_reg_weights=(1.0, 1.0, 1.0, 1.0)),
     ),
     Bug(
@@ -363,55 +325,41 @@ BUGS = (
         True,
         "proposals = decode(deltas, anchors)",
         "proposals = decode(deltas.detach(), anchors)",
-        "The second stage's loss now reaches the first through the boxes: it may move a proposal to where its "
-        "regression is cheap, not to where the object is. Nothing crashes, and the loss looks better than ever.",
+        "Gradients of the second stage's loss now reach the first stage through the boxes: it can move a proposal to "
+        "where regression is easy, not to where the object is. Nothing crashes, and the loss is lower than without the "
+        "bug.",
         lambda model: rebuilt(model, rpn=AttachedProposals, roi_heads=AttachedTargets),
     ),
 )
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What a detector reached: shares in [0, 1] over the scenes of its kind, and its answer to one of them."""
-
-    map_50: float
-    """Mean average precision at IoU 0.5, and at 0.75 in `map_75`."""
-    map_75: float
-    recall_50: float
-    """The share of objects that some detection overlaps by 0.5, whatever name it gives them."""
-    loss: float | None
-    """Training: the mean of the last steps' losses."""
-    detections: list[list[float]]
-    """x1, y1, x2, y2, label, score of those on scene `SCENE` that score `SHOWN_SCORE` or more."""
-
-
 def evaluation_scenes(images: int = IMAGES) -> Shapes:
-    """The scenes for bugs of inference."""
+    """The scenes for inference bugs."""
     return Shapes(images, "val", image_size=EVALUATION_SIZE)
 
 
 def training_scenes(images: int = IMAGES) -> Shapes:
-    """The scenes on which detectors that learned with a bug of training are measured."""
+    """The scenes for detectors that were trained with a bug."""
     return Shapes(images, "val", config=PLAIN)
 
 
-def measure(model: FasterRCNN, scenes: Shapes, loss: float | None = None) -> Measured:
-    """Detect on all scenes, and compare with what is there."""
+def measure(model: FasterRCNN, scenes: Shapes, loss: float | None = None) -> BugResult:
+    """Detect on all scenes and evaluate."""
     detections, targets = detect(model, scenes, progress=False)
     map_50, map_75 = (
         evaluate(detections, targets, iou_threshold=iou, class_names=scenes.class_names).map for iou in (0.5, 0.75)
     )
     recall = recall_at([one["boxes"] for one in detections], targets, [0.5]).item()
-    return Measured(map_50, map_75, recall, loss, _rows(detections[SCENE % len(detections)]))
+    return BugResult(map_50, map_75, recall, loss, _rows(detections[SCENE % len(detections)]))
 
 
-def measure_in_inference(install: Callable[[FasterRCNN], FasterRCNN], model: FasterRCNN, images: int) -> Measured:
-    """The trained detector with a bug switched on."""
+def measure_in_inference(install: Install, model: FasterRCNN, images: int) -> BugResult:
+    """The result of the trained detector with a bug."""
     return measure(install(model), evaluation_scenes(images))
 
 
-def measure_in_training(install: Callable[[FasterRCNN], FasterRCNN], recipe: Recipe, images: int) -> Measured:
-    """A new detector that has learned with a bug in place."""
+def measure_in_training(install: Install, recipe: Recipe, images: int) -> BugResult:
+    """The result of a new detector that is trained with a bug."""
     scenes = Shapes(TRAINING_IMAGES, "train", config=PLAIN)
     torch.manual_seed(recipe.seed)
     model = install(fasterrcnn_tiny(len(scenes.class_names)))
@@ -419,18 +367,18 @@ def measure_in_training(install: Callable[[FasterRCNN], FasterRCNN], recipe: Rec
     return measure(model, training_scenes(images), sum(losses) / len(losses))
 
 
-def load_results(path: str | Path | None = None) -> dict[str, Measured]:
-    """What was measured, by bug; "sound_inference" and "sound_training" are the same without any.
+def load_results(path: str | Path | None = None) -> dict[str, BugResult]:
+    """The results by name of the bug; "sound_inference" and "sound_training" are those without a bug.
 
-    Reads the file that ships with the course. Raises FileNotFoundError that says where it was looked for.
+    By default from the file that ships with the course. Raises FileNotFoundError that names the path.
     """
     path = data_path(FILE) if path is None else Path(path)
     entries = json.loads(path.read_text(encoding="utf-8"))
-    return {name: Measured(**entry["measured"]) for name, entry in entries.items()}
+    return {name: BugResult(**entry["measured"]) for name, entry in entries.items()}
 
 
-def open_zoo(results: Mapping[str, Measured], **traits: object) -> BugZooExplorer:
-    """The explorer of lesson 07 over these results, such as those of `load_results`.
+def open_zoo(results: Mapping[str, BugResult], **traits: Any) -> BugZooExplorer:
+    """The explorer of lesson 07 for results such as those of `load_results`.
 
     Raises ValueError for a bug without a result.
     """
@@ -439,38 +387,37 @@ def open_zoo(results: Mapping[str, Measured], **traits: object) -> BugZooExplore
 
 
 def run(out: str | Path, recipe: Recipe = RECIPE, images: int = IMAGES, only: Sequence[str] = ()) -> None:
-    """Measure every bug, or those in `only`, that `out` does not hold under these conditions, and write it there.
+    """Measure every bug, or those in `only`, that the file `out` lacks under these conditions, and write it.
 
-    Raises ValueError for a name that no bug has.
+    Raises ValueError for an unknown name.
     """
-    names = [*(f"{SOUND}_{when}" for when in ("inference", "training")), *(bug.name for bug in BUGS)]
-    if unknown := set(only) - set(names):
-        raise ValueError(f"no bug is called {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    runs: dict[str, tuple[bool, Install]] = {"sound_inference": (False, rebuilt), "sound_training": (True, rebuilt)}
+    runs |= {bug.name: (bug.in_training, bug.install) for bug in BUGS}
+    if unknown := set(only) - set(runs):
+        raise ValueError(f"unknown bug {', '.join(sorted(unknown))}; there are {', '.join(runs)}")
     out = Path(out)
     entries = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
     model = load_trained()
-    sound = {f"{SOUND}_{when}": (when == "training", rebuilt) for when in ("inference", "training")}
-    for name, (in_training, install) in (sound | {bug.name: (bug.in_training, bug.install) for bug in BUGS}).items():
+    for name, (in_training, install) in runs.items():
         conditions = {"images": images, **(asdict(recipe) if in_training else {"weights": digest(model)})}
         if (only and name not in only) or entries.get(name, {}).get("conditions") == conditions:
             continue
         started = time.perf_counter()
-        measured = (
-            measure_in_training(install, recipe, images)
-            if in_training
-            else measure_in_inference(install, model, images)
-        )
-        entries[name] = {"conditions": conditions, "measured": asdict(measured)}
-        _write(out, {known: entries[known] for known in names if known in entries})
+        if in_training:
+            result = measure_in_training(install, recipe, images)
+        else:
+            result = measure_in_inference(install, model, images)
+        entries[name] = {"conditions": conditions, "measured": asdict(result)}
+        _write(out, {known: entries[known] for known in runs if known in entries})
         print(
-            f"{name}: mAP {measured.map_50:.3f} at IoU 0.5, {measured.map_75:.3f} at 0.75, "
-            f"recall {measured.recall_50:.3f}, {time.perf_counter() - started:.0f} s",
+            f"{name}: mAP {result.map_50:.3f} at IoU 0.5, {result.map_75:.3f} at 0.75, "
+            f"recall {result.recall_50:.3f}, {time.perf_counter() - started:.0f} s",
             flush=True,
         )
 
 
 def digest(model: FasterRCNN) -> str:
-    """What tells these weights from others: the first letters of their SHA-256."""
+    """The first 16 digits of the SHA-256 of a model's weights."""
     sha = hashlib.sha256()
     for name, values in sorted(model.state_dict().items()):
         sha.update(name.encode() + values.detach().cpu().contiguous().numpy().tobytes())
@@ -484,7 +431,7 @@ def _rows(detections: Mapping[str, Tensor]) -> list[list[float]]:
     return [[*(round(value, 1) for value in row[:5]), round(row[5], 3)] for row in rows.tolist()]
 
 
-def _write(path: Path, entries: dict) -> None:
+def _write(path: Path, entries: Mapping[str, object]) -> None:
     draft = path.with_name(f".{path.name}.part")
     draft.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
     draft.replace(path)
@@ -492,11 +439,13 @@ def _write(path: Path, entries: dict) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m frcnn_edu.course.bug_zoo", description="Measure what bugs cost.")
-    parser.add_argument("--out", type=Path, required=True, help="a JSON file, continued if it is there")
-    parser.add_argument("--steps", type=int, default=RECIPE.steps, help="of each training")
-    parser.add_argument("--images", type=int, default=IMAGES, help="how many scenes are measured")
-    parser.add_argument("--only", nargs="+", default=[], metavar="BUG", help="by name; all, if left out")
+    parser = argparse.ArgumentParser(
+        prog="python -m frcnn_edu.course.bug_zoo", description="Measure what each bug costs."
+    )
+    parser.add_argument("--out", type=Path, required=True, help="JSON file; results that it already has are kept")
+    parser.add_argument("--steps", type=int, default=RECIPE.steps, help="steps of each training (default: %(default)s)")
+    parser.add_argument("--images", type=int, default=IMAGES, help="scenes to evaluate on (default: %(default)s)")
+    parser.add_argument("--only", nargs="+", default=[], metavar="BUG", help="names of bugs (default: all)")
     given = parser.parse_args(arguments)
     run(given.out, replace(RECIPE, steps=given.steps), given.images, given.only)
 

@@ -1,4 +1,4 @@
-"""The page on which one drops photographs, and the detector behind it: `make page` serves it, lesson 08 shows it."""
+"""The upload page and its detector: `make page` serves it, lesson 08 shows it."""
 
 from html import escape
 
@@ -13,10 +13,10 @@ from frcnn_edu.training.checkpoints import CheckpointError, load_model
 
 
 def open_page(weights: str | None = None) -> ipywidgets.Widget:
-    """The page with the detector of the run in the folder `weights`, and a sentence on what it knows.
+    """The page, with the detector in the folder `weights` and a sentence about its classes.
 
-    Without a folder it is COCO's if torchvision's cache has its weights, and the small one of the course if not. Where
-    the folder holds no detector, the page is the sentence that says why.
+    Without a folder it is torchvision's for COCO if its weights are cached, else the course's own. If the folder cannot
+    be loaded, the page is the error message.
     """
     try:
         model, names, about = _detector(weights)
@@ -28,12 +28,12 @@ def open_page(weights: str | None = None) -> ipywidgets.Widget:
 def _detector(weights: str | None) -> tuple[FasterRCNN, tuple[str, ...], str]:
     if weights:
         model, card = load_model(weights)
-        return model, card.class_names, f"It finds what it learned in {weights}: {', '.join(card.class_names[1:])}."
+        return model, card.class_names, f"The detector in {weights} knows {', '.join(card.class_names[1:])}."
     try:
         require_cached(DETECTOR, "COCO_V1")
         model = fasterrcnn_resnet50_fpn(weights="COCO_V1")
     except WeightsError as error:
         names = Shapes(1).class_names
-        about = f"{error} The course's own detector stands in and finds drawn shapes alone: {', '.join(names[1:])}."
+        about = f"{error} The course's own detector stands in; it knows only drawn shapes: {', '.join(names[1:])}."
         return load_trained(), names, about
-    return model, coco_class_names(), "It finds the 80 kinds of things that COCO has: people, animals, cars, cups …"
+    return model, coco_class_names(), "It knows the 80 classes of COCO: people, animals, cars, cups …"

@@ -1,11 +1,11 @@
-"""Levels: one floor of a feature pyramid, looked at alone.
+"""A single pyramid level: the part of a trace that belongs to one feature map.
 
-A pyramid has a map for each stride, 4 to 64, and the region proposal network answers on all of them; its anchors,
-logits and deltas lie one level after the other. The lessons' explorers show one map. `view_level` cuts a trace down to
-one level, and hands over the picture as the network sees it: resized, and padded to whole cells.
+A pyramid has a map for each stride, 4 to 64, and the region proposal network predicts on all of them; its anchors,
+logits and deltas are ordered level by level. The lessons' explorers show one map, so `view_level` reduces a trace to
+one level, with the image as the network saw it: resized and padded.
 
-What is cut keeps its numbers: an anchor's logit, its label and the step at which NMS dropped it are the whole
-network's. Only the sample of the loss is smaller than 256, for the other levels have their share of it.
+All values are those of the whole network: logits, labels, and what NMS suppressed. Only the sample of the loss is
+smaller than 256, because it covers all levels.
 """
 
 from collections import OrderedDict
@@ -16,23 +16,22 @@ from torch import Tensor
 
 from frcnn_edu.config import Config
 from frcnn_edu.faster_rcnn import Trace
-from frcnn_edu.images import resize_boxes
 from frcnn_edu.matching import Matches
 from frcnn_edu.rpn import AnchorTargets, Proposals, RPNPass
 
 
 @dataclass(frozen=True)
 class LevelView:
-    """One level of a trace's first image, in pixels of the picture that the network saw."""
+    """One level of a trace's first image, in pixels of the resized image."""
 
     image: Tensor
-    """(3, H, W) in [0, 1]: that picture, resized and padded; the padding is grey."""
+    """(3, H, W) in [0, 1]: resized and padded; the padding is grey."""
     boxes: Tensor
-    """(G, 4): the objects on it."""
+    """(G, 4): the objects."""
     trace: Trace
-    """The trace with this level's map, anchors, proposals and targets alone; without a second stage."""
+    """The trace with only this level's map, anchors, proposals and targets; without a second stage."""
     stride: int
-    """Pixels a cell is wide."""
+    """Pixels per cell."""
 
     @property
     def feature_map(self) -> Tensor:
@@ -41,27 +40,27 @@ class LevelView:
 
 
 def view_level(trace: Trace, config: Config, level: int, boxes: Tensor | None = None) -> LevelView:
-    """Level number `level` of a trace, 0 the finest; `boxes`, (G, 4), lie on the image that was handed in.
+    """Level number `level` of a trace, 0 the finest; `boxes`, (G, 4), are in pixels of the image as it was given.
 
-    `config` is the model's: it says how the picture was normalised. Raises ValueError for a level that is not there.
+    `config`, the model's, has the mean and standard deviation of the normalisation. Raises ValueError for a level that
+    does not exist.
     """
     names = list(trace.features)
     if not 0 <= level < len(names):
-        raise ValueError(f"the levels are 0 to {len(names) - 1}, finest first, got {level}")
+        raise ValueError(f"level must be 0, the finest, to {len(names) - 1}, got {level}")
     feature_map = trace.features[names[level]]
     batch = replace(trace.batch, tensors=trace.batch.tensors[:1])
-    boxes = (
-        feature_map.new_zeros(0, 4) if boxes is None else resize_boxes(boxes, batch.original_sizes[0], batch.sizes[0])
-    )
+    boxes = feature_map.new_zeros(0, 4) if boxes is None else batch.to_resized(boxes, 0)
     rpn = _one_level(trace.rpn, level)
     alone = Trace(batch, OrderedDict({names[level]: feature_map}), rpn, None, None, None)
-    return LevelView(_picture(batch.tensors[0], config), boxes, alone, batch.tensors.shape[-1] // feature_map.shape[-1])
+    stride = batch.tensors.shape[-1] // feature_map.shape[-1]
+    return LevelView(_denormalize(batch.tensors[0], config), boxes, alone, stride)
 
 
-def _picture(normalised: Tensor, config: Config) -> Tensor:
-    """A normalised image as it looked before: (3, H, W) -> (3, H, W) in [0, 1]."""
-    mean, std = (normalised.new_tensor(values)[:, None, None] for values in (config.image_mean, config.image_std))
-    return (normalised * std + mean).clamp(0, 1)
+def _denormalize(image: Tensor, config: Config) -> Tensor:
+    """Undo the normalisation of an image: (3, H, W) -> (3, H, W) in [0, 1]."""
+    mean, std = (image.new_tensor(values)[:, None, None] for values in (config.image_mean, config.image_std))
+    return (image * std + mean).clamp(0, 1)
 
 
 def _one_level(rpn: RPNPass, level: int) -> RPNPass:
@@ -79,7 +78,7 @@ def _one_level(rpn: RPNPass, level: int) -> RPNPass:
 
 
 def _proposals(found: Proposals, level: int, start: int) -> Proposals:
-    """The candidates of one level, with indices that count them alone."""
+    """The candidates of one level, with indices into these."""
     here = found.level == level  # (K,)
     number = here.cumsum(0) - 1  # (K,)
     kept = number[found.kept[here[found.kept]]]
@@ -87,7 +86,7 @@ def _proposals(found: Proposals, level: int, start: int) -> Proposals:
         "anchor_index": found.anchor_index[here] - start,
         "level": torch.zeros_like(found.level[here]),
         "kept": kept,
-        **{name: getattr(found, name)[here] for name in ("scores", "decoded", "clipped", "large_enough")},
+        **{name: getattr(found, name)[here] for name in ("scores", "decoded", "clipped", "valid")},
     }
     if found.suppressed_by is not None:
         by = found.suppressed_by[here]  # (k,)

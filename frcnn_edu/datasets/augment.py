@@ -1,10 +1,11 @@
-"""Augmentation: the same scene seen a little differently each time, boxes moved along.
+"""Augmentation: images mirrored and recoloured at random, with their boxes.
 
-The transforms are torchvision's, ``torchvision.transforms.v2`` on ``tv_tensors``; here they are put together
-and wrapped, so that they take and give the (image, target) pairs of the data sets.
+The transforms are torchvision's, ``torchvision.transforms.v2`` on ``tv_tensors``, wrapped so that they take and return
+the (image, target) pairs of the data sets.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor
 from torchvision import tv_tensors
@@ -22,7 +23,7 @@ def augmentation(
 ) -> Callable[[Tensor, dict[str, Tensor]], Pair]:
     """A function of (image, target) that mirrors with these probabilities and changes colours by up to these shares.
 
-    Randomness is torch's: after the same `torch.manual_seed` the same pair comes out.
+    Boxes that rounding leaves without area are dropped. The same `torch.manual_seed` gives the same result.
     """
     transform = v2.Compose(
         [
@@ -31,11 +32,13 @@ def augmentation(
             v2.ColorJitter(brightness, contrast, saturation),
         ]
     )
+    return partial(_augment, transform)  # worker processes need a function that can be pickled
 
-    def augment(image: Tensor, target: dict[str, Tensor]) -> Pair:
-        height, width = image.shape[-2:]
-        boxes = tv_tensors.BoundingBoxes(target["boxes"], format="XYXY", canvas_size=(height, width))
-        image, boxes = transform(tv_tensors.Image(image), boxes)
-        return image.as_subclass(Tensor), {**target, "boxes": boxes.as_subclass(Tensor)}
 
-    return augment
+def _augment(transform: v2.Transform, image: Tensor, target: dict[str, Tensor]) -> Pair:
+    height, width = image.shape[-2:]
+    boxes = tv_tensors.BoundingBoxes(target["boxes"], format="XYXY", canvas_size=(height, width))
+    image, boxes = transform(tv_tensors.Image(image), boxes)
+    boxes = boxes.as_subclass(Tensor)
+    keep = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)  # (N,)
+    return image.as_subclass(Tensor), {key: value[keep] for key, value in {**target, "boxes": boxes}.items()}

@@ -1,37 +1,37 @@
-"""Data report: what a data set is made of, before anybody trains on it.
+"""Data report: the boxes of a data set in numbers, before anybody trains on it.
 
-Half an hour with these numbers saves days: how many objects there are of each class, how large and of which shape they
-are *as the network will see them* (it resizes every image), whether the anchors that you are about to use can reach
-them, and which anchors would.
+How many objects there are of each class, how large they are and of which shape *as the network will see them* (it
+resizes every image), how well the anchors fit them, and which anchors would fit better.
 
-Shapes are compared by the IoU of two boxes with the same centre, which is what two sizes and two ratios make of it: a
-grid of anchors can do no better. `fit_anchors` looks for K shapes by k-means with 1 - IoU as the distance, as YOLOv2
-did (section 2, "Dimension Clusters"); distances in pixels would care about large boxes only.
+Shapes are compared by the IoU of two boxes with the same centre, an upper bound for the anchors of a grid.
+`fit_anchors` finds K shapes by k-means with 1 - IoU as the distance, as YOLOv2 did (section 2, "Dimension Clusters");
+Euclidean distance would be dominated by large boxes.
 """
 
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from frcnn_edu.anchors import PAPER_ASPECT_RATIOS, PAPER_SIZES, base_anchors
 from frcnn_edu.config import Config
+from frcnn_edu.datasets.folder import FolderDataset
 
 MOST_ROUNDS = 100
 GOOD, FAIR = 0.7, 0.5
-"""IoU from which an anchor is positive in its own right, and from which a box is right."""
+"""The IoU at which an anchor is positive, and the one at which a detection counts as correct."""
 
 
 @dataclass(frozen=True)
 class DataReport:
-    """The boxes of a data set, without its pictures: N boxes on I images."""
+    """N boxes on I images, without the pixels."""
 
     class_names: tuple[str, ...]
-    """The background's first."""
+    """The background comes first."""
     image_sizes: Tensor
     """(I, 2): width and height in pixels of the file."""
     image_index: Tensor
@@ -43,7 +43,7 @@ class DataReport:
 
     @property
     def per_class(self) -> dict[str, int]:
-        """How many boxes there are of each class, also of those with none."""
+        """How many boxes each class has, classes without any included."""
         counts = Counter(self.labels.tolist())
         return {name: counts[label] for label, name in enumerate(self.class_names) if label}
 
@@ -63,7 +63,7 @@ class DataReport:
         return self.shapes[:, 1] / self.shapes[:, 0]
 
     def resized(self, config: Config) -> "DataReport":
-        """The same in pixels of the images as a model of this `config` resizes them."""
+        """The same report in pixels of the images after a model of this `config` has resized them."""
         shorter, longer = self.image_sizes.amin(dim=1), self.image_sizes.amax(dim=1)  # (I,)
         scale = torch.minimum(config.min_sizes[-1] / shorter, config.max_size / longer)  # (I,)
         shapes = self.shapes * scale[self.image_index, None]
@@ -85,18 +85,18 @@ class DataReport:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How well some anchors' shapes fit some boxes."""
+    """How well the shapes of anchors fit boxes."""
 
     best: Tensor
-    """(N,): for each box the IoU with the anchor of the best shape, centred on it."""
+    """(N,): the IoU of each box with the anchor of the best shape, centred on it."""
 
     @property
     def mean(self) -> float:
-        """Of all boxes; NaN without any."""
+        """The mean over all boxes; NaN without any."""
         return self.best.mean().item()
 
     def share(self, iou: float) -> float:
-        """Of the boxes that an anchor's shape reaches by `iou`."""
+        """The share of boxes with an anchor of at least this IoU."""
         return (self.best >= iou).float().mean().item()
 
     def __str__(self) -> str:
@@ -105,25 +105,38 @@ class Coverage:
         )
 
 
-def examine(dataset: Dataset, class_names: Sequence[str] | None = None) -> DataReport:
-    """The report on a data set of (image, target) pairs, which reads every picture.
+class _Named(Protocol):
+    """A data set of (image, target) pairs that knows the names of its classes."""
+
+    class_names: tuple[str, ...]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]: ...
+
+
+def examine(dataset: _Named, class_names: Sequence[str] | None = None) -> DataReport:
+    """The report on a data set of (image, target) pairs; every image is loaded, unless the data set knows its sizes.
 
     Class names are `dataset.class_names`, if not given. Raises ValueError for a data set without images.
     """
+    names = dataset.class_names if class_names is None else class_names
+    if isinstance(dataset, FolderDataset):
+        return examine_targets(dataset.targets(), dataset.sizes(), names)
     sizes, targets = [], []
     for index in range(len(dataset)):
         image, target = dataset[index]
         sizes.append((image.shape[2], image.shape[1]))
         targets.append(target)
-    return examine_targets(targets, sizes, dataset.class_names if class_names is None else class_names)
+    return examine_targets(targets, sizes, names)
 
 
 def examine_targets(
     targets: Sequence[Mapping[str, Tensor]], image_sizes: Sequence[tuple[int, int]], class_names: Sequence[str]
 ) -> DataReport:
-    """The same from targets, ``boxes`` (N, 4) and ``labels`` (N,), and the (width, height) of their images.
+    """The report on targets, ``boxes`` (N, 4) and ``labels`` (N,), and the (width, height) of their images.
 
-    Raises ValueError where the two differ in number, or there are none.
+    Raises ValueError where targets and sizes differ in number, or there are none.
     """
     if len(targets) != len(image_sizes) or len(targets) == 0:
         raise ValueError(f"one target for each image is needed, got {len(targets)} for {len(image_sizes)} images")
@@ -142,22 +155,21 @@ def shape_iou(shapes: Tensor, others: Tensor) -> Tensor:
 
 
 def anchor_shapes(sizes: Sequence[float] = PAPER_SIZES, ratios: Sequence[float] = PAPER_ASPECT_RATIOS) -> Tensor:
-    """Width and height of the anchors of every size and ratio; without arguments the paper's nine: (R * S, 2)."""
+    """Width and height of the anchors of every size and ratio, by default the paper's nine: (R * S, 2)."""
     anchors = base_anchors(sizes, ratios)
     return anchors[:, 2:] - anchors[:, :2]
 
 
 def coverage(shapes: Tensor, anchors: Tensor) -> Coverage:
-    """How well anchors' shapes, (K, 2), fit boxes' shapes, (N, 2)."""
+    """How well anchors of these shapes, (K, 2), fit boxes of these shapes, (N, 2)."""
     return Coverage(shape_iou(shapes, anchors).amax(dim=1))
 
 
 def fit_anchors(shapes: Tensor, count: int, seed: int = 0) -> Tensor:
-    """Shapes of `count` anchors that fit boxes of these shapes: k-means on 1 - IoU: (N, 2) -> (count, 2), by area.
+    """Shapes of `count` anchors that fit boxes of these shapes, by k-means on 1 - IoU: (N, 2) -> (count, 2), by area.
 
-    Each round gives every box to the anchor of highest IoU, and moves the anchor to the median of its boxes; it ends
-    when no box changes hands. Raises ValueError for fewer different shapes than anchors.
-    Source: YOLO9000, section 2.
+    Each round assigns every box to the anchor of highest IoU and moves each anchor to the median of its boxes, until no
+    assignment changes. Raises ValueError for fewer distinct shapes than anchors. Source: YOLO9000, section 2.
     """
     different = shapes.unique(dim=0)
     if not 1 <= count <= len(different):
@@ -174,7 +186,7 @@ def fit_anchors(shapes: Tensor, count: int, seed: int = 0) -> Tensor:
 
 
 def _spread_out(shapes: Tensor, count: int, seed: int) -> Tensor:
-    """A first shape drawn at random, then each time the one that all so far fit worst."""
+    """A first shape drawn at random, then repeatedly the one that the chosen shapes fit worst."""
     start = int(torch.randint(len(shapes), (), generator=torch.Generator().manual_seed(seed)))
     chosen = [shapes[start]]
     while len(chosen) < count:

@@ -1,17 +1,20 @@
-"""Images: every picture file there is, as RGB.
+"""Image files: any image file as RGB floats.
 
-A detector takes float tensors (3, H, W) in [0, 1]; people have phone photos lying on their side, 16-bit microscope
-PNGs, CMYK prints, logos with alpha, files cut off in a copy. This is the one place that turns the former into the
-latter, or says which file is wrong and what to do. All data sets read through it.
+A detector takes float tensors (3, H, W) in [0, 1]; people have phone photos stored sideways, 16-bit microscope PNGs,
+CMYK scans, logos with alpha, truncated copies. All data sets read images here: each becomes such a tensor, or an error
+that says which file is wrong and what to do.
 
-Where it differs from torchvision's readers: 16-bit grey is scaled and not cut off at 255, alpha is laid on white and
-not dropped, the EXIF rotation is applied (unless asked not to), a cut-off file is an error, and a picture that would
-fill the memory is refused by its header, before any pixel is decoded. No picture starts another program.
+Where it differs from torchvision's readers: 16-bit grey is scaled instead of clipped at 255, alpha is composited on
+white instead of dropped, the EXIF rotation is applied (unless asked not to), a truncated file is an error, and an image
+that would fill the memory is rejected by its header, before any pixel is decoded. No file makes Pillow start another
+program.
 """
 
+import io
 import os
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -20,13 +23,13 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 MAX_PIXELS = 64_000_000
-"""Largest picture that is decoded: 8000 x 8000. As floats that is 768 MB already."""
+"""The largest image that is decoded: 8000 x 8000, which takes 768 MB as floats."""
 
 ORIENTATION_TAG = 0x0112
-"""EXIF's "orientation": 1 as stored, 3 upside down, 6 and 8 on its side, even numbers below 5 mirrored."""
+"""EXIF's "orientation": 1 as stored, 3 upside down, 6 and 8 sideways, 2, 4, 5 and 7 mirrored."""
 
 SIDEWAYS = (5, 6, 7, 8)
-"""The orientations in which width and height change places."""
+"""The orientations that swap width and height."""
 
 TURNS = {
     1: None,
@@ -38,24 +41,41 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What makes a picture of each orientation upright."""
+"""The transposition that makes an image of each orientation upright."""
 
-DRAWN_BY_OTHERS = ("EPS", "WMF")
-"""Drawings that Pillow hands to another program, EPS to Ghostscript; it goes by the content, whatever a file's name."""
+RENDERED_OUTSIDE = ("EPS", "WMF")
+"""Drawings that Pillow passes to another program, EPS to Ghostscript; it goes by content, not by the file's name."""
 
 EIGHT_BIT_STEP = 257
-"""65535 / 255: what one of 256 levels is worth in 16 bits."""
+"""65535 / 255: one of 256 levels in 16 bits."""
+
+ENDINGS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
+"""The last bytes of a complete file."""
+
+MORE_SCAN_DATA = tuple(bytes([first]) * 64 for first in (0x00, 0x55, 0xAA, 0xCC, 0xE0))
+"""Bytes that a JPEG decoder takes for pixels if it still lacks any, in several patterns: some may change nothing."""
+
+HEIC = "HEIC, the format of phones; save it as JPEG (on an iPhone: Settings, Camera, Formats, Most Compatible)"
+NOT_IMAGES = (
+    (4, b"ftyphe", HEIC),
+    (4, b"ftypm", HEIC),
+    (4, b"ftyp", "a video; save a frame of it as JPEG or PNG"),
+    (0, b"%PDF", "a PDF; export its pages as PNG"),
+    (0, b"version https://git-lfs", "the placeholder of a file in Git LFS; fetch the file itself with git lfs pull"),
+    (0, b"<", "text in HTML, SVG or XML; download the image itself, or export it as PNG"),
+)
+"""Files that are often mistaken for images: at which byte they hold what, what they are, and what helps."""
 
 Source = str | os.PathLike | BinaryIO
 
 
 class ImageError(ValueError):
-    """A file that cannot be read as a picture; the message names the file, the fault and the remedy."""
+    """A file that cannot be read as an image; the message names the file, the fault and the remedy."""
 
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What a file says of its picture before it is decoded; `width` and `height` are those of the stored pixels."""
+    """What a file says about its image before decoding; `width` and `height` are those of the stored pixels."""
 
     width: int
     height: int
@@ -68,10 +88,10 @@ class ImageHeader:
 
 
 def load_image(source: Source, upright: bool = True, max_pixels: int = MAX_PIXELS) -> Tensor:
-    """A picture file as floats in [0, 1]: path or open binary file -> (3, H, W).
+    """An image file as floats in [0, 1]: path or open binary file -> (3, H, W).
 
-    `upright` turns the picture as its EXIF data ask. Raises FileNotFoundError where there is no file and ImageError
-    where it holds no whole picture of at most `max_pixels` pixels.
+    `upright` applies the EXIF rotation. Raises FileNotFoundError where there is no file and ImageError where it holds
+    no complete image of at most `max_pixels` pixels.
     """
     return image_tensor(read_rgb(source, upright, max_pixels))
 
@@ -83,21 +103,26 @@ def image_tensor(image: Image.Image) -> Tensor:
 
 
 def read_rgb(source: Source, upright: bool = True, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """A picture file as an 8-bit RGB PIL image, the first frame of an animation; raises what `load_image` raises."""
+    """An image file as an 8-bit RGB PIL image, the first frame of an animation; raises what `load_image` raises."""
     with _readable(source) as image:
-        _refuse_giants(image, _name(source), max_pixels)
+        _reject_giants(image, _name(source), max_pixels)
         orientation = _orientation(image)
-        image.load()
-        rgb = to_rgb(image)
+        rgb = to_rgb(_decoded(image, source))
         turn = TURNS[orientation] if upright else None
         return rgb if turn is None else rgb.transpose(turn)
 
 
-def read_header(source: Source, max_pixels: int = MAX_PIXELS) -> ImageHeader:
-    """Size and orientation of a picture without decoding it; raises what `load_image` raises, but sees no cut-off."""
+def read_header(source: Source, max_pixels: int = MAX_PIXELS, whole: bool = False) -> ImageHeader:
+    """Size and orientation of an image without decoding it; raises what `load_image` raises.
+
+    A file that was cut off is noticed only with `whole`: one that does not end as its format ends is then decoded.
+    """
     with _readable(source) as image:
-        _refuse_giants(image, _name(source), max_pixels)
-        return ImageHeader(*image.size, _orientation(image))
+        _reject_giants(image, _name(source), max_pixels)
+        header = ImageHeader(*image.size, _orientation(image))
+        if whole and not _ends_as_its_format(image, source):
+            _decoded(image, source)
+        return header
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -118,7 +143,7 @@ def _deep_grey_to_rgb(image: Image.Image) -> Image.Image:
     values = np.asarray(image)  # (H, W)
     if image.mode == "F" or (values.size and (values.min() < 0 or values.max() > np.iinfo(np.uint16).max)):
         raise ImageError(
-            f"the picture has {image.mode!r} pixels, whose black and white are anybody's guess; "
+            f"the image has {image.mode!r} pixels, which have no agreed black and white; "
             "save it with 8 or 16 bits per channel"
         )
     grey = np.rint(values / EIGHT_BIT_STEP).astype(np.uint8)
@@ -126,7 +151,7 @@ def _deep_grey_to_rgb(image: Image.Image) -> Image.Image:
 
 
 class _readable:  # noqa: N801 - reads as a verb in "with _readable(source)"
-    """Opens a picture and turns what Pillow raises, here or in the block, into ImageError with the file's name."""
+    """Opens an image and turns what Pillow raises, here or in the block, into ImageError with the file's name."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -135,25 +160,25 @@ class _readable:  # noqa: N801 - reads as a verb in "with _readable(source)"
         name = _name(self.source)
         if isinstance(self.source, (str, os.PathLike)):
             if os.path.isdir(self.source):
-                raise ImageError(f"{name} is a folder; name one picture in it")
+                raise ImageError(f"{name} is a folder; name one image in it")
             if not os.path.exists(self.source):
-                raise FileNotFoundError(f"there is no picture {name}; check the path (upper and lower case count)")
+                raise FileNotFoundError(f"there is no file {name}; check the path (upper and lower case count)")
             if os.path.getsize(self.source) == 0:
                 raise ImageError(f"{name} is empty (0 bytes); copy it again or remove it")
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # _refuse_giants judges that
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # _reject_giants decides that
                 self.image = Image.open(self.source)
         except Image.DecompressionBombError as error:
             raise ImageError(f"{name} is too large to decode: {error}; scale it down first") from None
         except UnidentifiedImageError:
-            raise ImageError(f"{name} is no picture that Pillow knows; convert it to PNG or JPEG") from None
+            raise ImageError(f"{name} {_unknown_kind(self.source)}") from None
         except (OSError, SyntaxError, ValueError) as error:
-            raise ImageError(f"{name} cannot be opened as a picture: {error}") from None
-        if self.image.format in DRAWN_BY_OTHERS:
+            raise ImageError(f"{name} cannot be opened as an image: {error}") from None
+        if self.image.format in RENDERED_OUTSIDE:
             self.image.close()
             raise ImageError(
-                f"{name} is a drawing in {self.image.format}, which another program would have to run; "
+                f"{name} is a drawing in {self.image.format}, which only another program can render; "
                 "save it as PNG or JPEG"
             )
         return self.image
@@ -165,11 +190,11 @@ class _readable:  # noqa: N801 - reads as a verb in "with _readable(source)"
             raise (error if name in str(error) else ImageError(f"{name}: {error}")) from None
         if isinstance(error, (OSError, SyntaxError, ValueError, IndexError)):
             raise ImageError(
-                f"{_name(self.source)} is damaged, perhaps cut off: {error}; copy it again or remove it"
+                f"{_name(self.source)} is damaged, perhaps truncated: {error}; copy it again or remove it"
             ) from None
 
 
-def _refuse_giants(image: Image.Image, name: str, max_pixels: int) -> None:
+def _reject_giants(image: Image.Image, name: str, max_pixels: int) -> None:
     width, height = image.size
     if width * height > max_pixels:
         raise ImageError(
@@ -177,18 +202,68 @@ def _refuse_giants(image: Image.Image, name: str, max_pixels: int) -> None:
             "scale it down or cut it into tiles"
         )
     if width == 0 or height == 0:
-        raise ImageError(f"{name} has {width} x {height} pixels: there is nothing to see")
+        raise ImageError(f"{name} has {width} x {height} pixels, so it is empty")
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF's orientation, 1 where there is none, where Pillow turns the pixels itself, or where EXIF is damaged."""
+    """EXIF's orientation; 1 where there is none, where Pillow applies it itself (TIFF), or where EXIF is damaged."""
     if image.format == "TIFF":
         return 1
     try:
         orientation = image.getexif().get(ORIENTATION_TAG, 1)
-    except Exception:  # Pillow's EXIF parser raises nearly anything on damaged blocks; the pixels may still be sound
+    except Exception:  # Pillow's EXIF parser raises nearly anything on damaged blocks; the pixels may still be fine
         return 1
     return orientation if orientation in TURNS else 1
+
+
+def _decoded(image: Image.Image, source: Source) -> Image.Image:
+    """The image with its pixels; raises OSError for a truncated file.
+
+    A JPEG that lacks only its end marker, as some cameras write it, is complete: nothing that is put in place of the
+    marker changes a pixel. Pillow rejects it like one that was cut off earlier.
+    """
+    try:
+        image.load()
+        return image
+    except OSError:
+        if image.format != "JPEG":
+            raise
+        data = _content(source)
+        ended, *padded = (Image.open(io.BytesIO(data + more + ENDINGS["JPEG"])) for more in (b"", *MORE_SCAN_DATA))
+        if any(image.tobytes() != ended.tobytes() for image in padded):
+            raise
+        return ended
+
+
+def _content(source: Source) -> bytes:
+    if isinstance(source, (str, os.PathLike)):
+        return Path(source).read_bytes()
+    source.seek(0)
+    return source.read()
+
+
+def _ends_as_its_format(image: Image.Image, source: Source) -> bool:
+    """Whether the last bytes of a file are those of a complete image; False where that cannot be told so."""
+    ending = ENDINGS.get(image.format or "")
+    if ending is None or not isinstance(source, (str, os.PathLike)):
+        return False
+    with open(source, "rb") as file:
+        file.seek(-len(ending), os.SEEK_END)
+        return file.read() == ending
+
+
+def _unknown_kind(source: Source) -> str:
+    """What is wrong with a file that Pillow does not know, and what helps."""
+    if isinstance(source, (str, os.PathLike)):
+        with open(source, "rb") as file:
+            start = file.read(64)
+    else:
+        source.seek(0)
+        start = source.read(64)
+    what = next((what for offset, magic, what in NOT_IMAGES if start[offset:].startswith(magic)), None)
+    if what:
+        return f"is {what}"
+    return "is not an image that Pillow can read; convert it to PNG or JPEG"
 
 
 def _name(source: Source) -> str:

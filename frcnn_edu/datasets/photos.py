@@ -22,11 +22,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from frcnn_edu.datasets import data_path
+from frcnn_edu.datasets import BACKGROUND, data_path
 from frcnn_edu.datasets.image_files import load_image
 
 ANNOTATIONS = "photos.json"
-BACKGROUND = "__background__"
 RENDER_ZOOM = 3
 
 
@@ -155,7 +154,7 @@ def _wheel_file(file_name: str, package: str) -> Path:
     """A file inside an installed package, `file_name` from its import name on, found without importing the package."""
     module, *parts = file_name.split("/")
     spec = importlib.util.find_spec(module)
-    if spec is None:
+    if spec is None or spec.origin is None:
         raise ModuleNotFoundError(
             f"the photograph {parts[-1]} lies inside {package}, which is not installed; "
             f"run pip install {package}, or install the lessons with pip install 'frcnn-edu[lessons]'",

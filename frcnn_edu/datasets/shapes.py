@@ -14,6 +14,7 @@ alike on every machine (+, -, *, /, sqrt): no sin, no exp, no sum in an order of
 """
 
 from dataclasses import dataclass, replace
+from typing import TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -108,6 +109,20 @@ class ShapesConfig:
         return self.sizes if self.sizes is not None else (SMALLEST_SIDE, min(self.height_width) / 2)
 
 
+class ShapesOptions(TypedDict, total=False):
+    """The fields of `ShapesConfig` as optional keyword arguments; a test checks that both have the same."""
+
+    image_size: int | tuple[int, int]
+    sizes: tuple[float, float] | None
+    ratios: tuple[float, float]
+    objects: tuple[int, int]
+    empty: float
+    lean: float
+    difficulty: float
+    min_visible: float
+    classes: tuple[str, ...]
+
+
 PLAIN = ShapesConfig(difficulty=0.0, sizes=(20.0, 128.0), objects=(1, 6))
 """Flat shapes on flat ground, little overlap: what a lesson's live run learns in two minutes."""
 
@@ -129,7 +144,7 @@ class Shapes(Dataset):
         split: str = "train",
         seed: int = 0,
         config: ShapesConfig | None = None,
-        **options: object,
+        **options: Unpack[ShapesOptions],
     ) -> None:
         if length < 0 or seed < 0:
             raise ValueError(f"length and seed must not be negative, got {length} and {seed}")
@@ -216,7 +231,7 @@ class _Scene:
         paint = self._paint(shape)  # (3, h, w)
         for corner in self._corners_to_try(shape.extent):
             patch, part = _cut(corner, shape.alpha, self.size)
-            solid = patch.alpha > 0.5
+            solid = shape.alpha[part] > 0.5
             seen = self._seen_behind(patch, solid)
             if np.count_nonzero(solid) >= self.config.min_visible * shape.solid_pixels and self._enough(seen):
                 self.owner[patch.rows, patch.columns][solid] = len(self.boxes)
@@ -326,7 +341,7 @@ def _shape(name: str, config: ShapesConfig, rng: np.random.Generator) -> _Shape:
     u = dx * np.float32(cos) + dy * np.float32(sin)  # (h, w)
     v = dy * np.float32(cos) - dx * np.float32(sin)
     alpha = np.clip(0.5 - _distance(name, u, v, half_width, half_height, detail), 0, 1)
-    return _Shape(np.concatenate((middle + low, middle + high)), alpha, u, v, size, np.count_nonzero(alpha > 0.5))
+    return _Shape(np.concatenate((middle + low, middle + high)), alpha, u, v, size, int(np.count_nonzero(alpha > 0.5)))
 
 
 def _distance(name: str, u: Array, v: Array, half_width: float, half_height: float, detail: float) -> Array:

@@ -15,9 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
-
-from frcnn_edu.datasets.reading import inside
+from typing import IO
 
 MOST_MEMBERS = 200_000
 LARGEST_UNPACKED = 4 * 2**30
@@ -33,7 +31,7 @@ class _Member:
     size: int
     kind: str
     """ "file", "folder", or what else it is, in words."""
-    open: Callable[[], BinaryIO]
+    open: Callable[[], IO[bytes] | None]
 
 
 def unpack(archive: Path, folder: Path, keep: str = "", largest: int = LARGEST_UNPACKED) -> list[Path]:
@@ -78,7 +76,10 @@ def _target(member: _Member, archive: Path, folder: Path, keep: str) -> Path | N
 
 def _write(member: _Member, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    with member.open() as source, target.open("wb") as copy:
+    source = member.open()
+    if source is None:
+        raise UnpackError(f"{member.name} holds no bytes")
+    with source, target.open("wb") as copy:
         shutil.copyfileobj(source, copy)
     if target.stat().st_size != member.size:
         raise UnpackError(f"{member.name} unpacked to {target.stat().st_size:,} bytes instead of {member.size:,}")
@@ -110,3 +111,11 @@ def _tar_member(opened: tarfile.TarFile, info: tarfile.TarInfo) -> _Member:
     if info.isfile() or info.isdir():
         kind = "file" if info.isfile() else "folder"
     return _Member(info.name, info.size, kind, lambda: opened.extractfile(info))
+
+
+def inside(folder: Path, name: str) -> Path | None:
+    """The path of `name` below `folder`; None where it would lead out of the folder."""
+    relative = Path(name.replace("\\", "/"))
+    if not name or "\0" in name or relative.is_absolute() or relative.drive or ".." in relative.parts:
+        return None
+    return folder / relative

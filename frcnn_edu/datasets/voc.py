@@ -1,248 +1,250 @@
-"""VOC: a folder with Annotations, JPEGImages and ImageSets, as PASCAL VOC laid it out and labelling tools still write.
+"""VOC: one XML file per image, as PASCAL VOC introduced it and labelling tools still write it.
 
-Where it differs from torchvision's VOCDetection: any folder of that layout is read, not just VOC's own years; targets
-are tensors and not nested dicts of strings; what is wrong with a file is counted in a `Report` instead of raising in
-the middle of a training; and XML that declares a document type is refused, because ten lines of entities can expand to
-gigabytes.
+The files may lie as VOC laid them out (Annotations, JPEGImages, and ImageSets/Main with a list for each split), in
+folders of other names, beside their images (labelImg), or in one folder for each split (Roboflow).
 
-Boxes. VOC's own files count pixels from 1 and name the last one inside: 1..640 is all of 640 px. Tools that write the
-same XML mostly mean edges, 0..640. `one_based` says which; left out, a file whose <database> is VOC's own is one-based.
-Boxes are cut at the border; those left without area are dropped. Boxes lie on the pixels as stored, also where EXIF
-asks for a turn, unless the annotation's <size> is that of the turned picture: then the picture is turned.
+Where it differs from torchvision's VOCDetection: any such folder is read, not only VOC's own years; targets are tensors
+and not nested dicts of strings; what is wrong with a file is counted instead of raising in the middle of a training;
+and XML with a document type is rejected, because ten lines of entities can expand to gigabytes.
+
+Boxes. VOC's own files count pixels from 1 and include the last one: 1..640 is all of 640 px. Tools that write the same
+XML mostly mean edges, 0..640. A file whose <database> is VOC's own is read the first way, any other the second.
 """
 
-import os
-from collections.abc import Sequence
+import re
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
-import torch
-from torch import Tensor
-from torch.utils.data import Dataset
-
 from frcnn_edu.datasets import BACKGROUND
-from frcnn_edu.datasets.image_files import ImageError, load_image, read_header
-from frcnn_edu.datasets.reading import (
-    Box,
-    Report,
-    Size,
-    conclude,
-    file_key,
-    fit_box,
-    is_upright,
-    shown_size,
-    without_background,
+from frcnn_edu.datasets.annotations import AnnotatedBox, AnnotatedImage, Content, Size
+from frcnn_edu.datasets.box_formats import VOC_BOXES
+from frcnn_edu.datasets.field_values import decode, flag, number, numbers, read_text
+from frcnn_edu.datasets.file_tree import (
+    IMAGE_SUFFIXES,
+    FileTree,
+    NameIndex,
+    case_note,
+    match,
+    nearness,
+    parts_of,
+    split_in,
+    split_of,
 )
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 LARGEST_XML = 16 * 2**20
 """Bytes: an annotation of a hundred thousand boxes is smaller."""
+
+SAMPLE = 20
+"""Files that are looked at to recognise the format."""
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 VOC_DATABASE = "The VOC"
 CLASS_FLAGS = ("-1", "0", "1")
 """What VOC's per-class lists (car_train.txt) write after each name."""
 
+DECLARED_ENCODING = re.compile(rb"<\?xml[^>]*?encoding\s*=\s*[\"']([\w.\-]+)[\"']")
 
-@dataclass(frozen=True)
-class _Record:
-    path: Path
-    upright: bool
-    boxes: Tensor  # (N, 4)
-    labels: Tensor  # (N,)
-    difficult: Tensor  # (N,) bool
+NO_ANNOTATION = "no annotation of that name"
+NO_IMAGE = "no image of that name"
 
 
-class Voc(Dataset):
-    """The pictures of one split: item i is the image (3, H, W), floats in [0, 1], and its target.
+def find_voc(tree: FileTree) -> "Voc | None":
+    """The VOC annotations of a folder, None if it has none."""
+    files = [] if tree.named else tree.of(".xml")
+    return Voc(tree, files) if any(_may_be_voc(file, tree) for file in files[:SAMPLE]) else None
 
-    The target is {"boxes": (N, 4) floats, "labels": (N,) int64 from 1, "difficult": (N,) bool}; N may be 0.
-    `root` is the folder that holds Annotations, or one above it. `split` names a list in ImageSets/Main; None takes
-    every annotation. Class names are those of all annotations in sorted order, or `class_names`, the background first
-    or left out; boxes of other classes are then dropped and counted. `keep_difficult=False` drops the difficult ones,
-    as the paper does in training. `decode_all` decodes every picture once now, so that a broken one is left out here
-    and does not raise ImageError when it is asked for. What was dropped stands in `report`, printed unless `quiet`.
-    Raises FileNotFoundError for a folder, a split or a list that is not there, ValueError where nothing is left.
-    """
 
-    def __init__(
-        self,
-        root: str | os.PathLike,
-        split: str | None = "train",
-        class_names: Sequence[str] | None = None,
-        keep_difficult: bool = True,
-        one_based: bool | None = None,
-        decode_all: bool = False,
-        quiet: bool = False,
-    ) -> None:
-        self.root = find_voc(root)
-        self.split = split
-        self.report = Report()
-        self._images = _by_stem(self.root / "JPEGImages", IMAGE_SUFFIXES)
-        self._annotations = _by_stem(self.root / "Annotations", (".xml",))
-        names = without_background(class_names) if class_names is not None else self._names_of_all()
-        self.class_names = (BACKGROUND, *names)
-        self._keep_difficult, self._one_based, self._decode_all = keep_difficult, one_based, decode_all
-        self._records = [record for name in self._listed() if (record := self._read(name)) is not None]
-        self.report.images = len(self._records)
-        conclude(self.report, f"{self.root} [{split or 'all'}]", quiet)
+def _may_be_voc(file: PurePosixPath, tree: FileTree) -> bool:
+    """Whether an XML file is an annotation, or else damaged and of an image's name: then it is counted as damaged."""
+    try:
+        return parse_xml(tree.path(file)).tag == "annotation"
+    except (ValueError, OSError):
+        return any(image.stem == file.stem for image in tree.images.files)
 
-    def __len__(self) -> int:
-        return len(self._records)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
-        record = self._records[index]
-        target = {"boxes": record.boxes, "labels": record.labels, "difficult": record.difficult}
-        return load_image(record.path, record.upright), {key: value.clone() for key, value in target.items()}
+class Voc:
+    """The XML files of a folder, all parsed, each with its image."""
 
-    def path(self, index: int) -> Path:
-        """The picture file of item `index`."""
-        return self._records[index].path
+    box_format = VOC_BOXES
 
-    def _listed(self) -> list[str]:
-        if self.split is None:
-            return sorted(self._annotations)
-        lists = self.root / "ImageSets" / "Main"
-        there = sorted(path.stem for path in lists.glob("*.txt"))
-        if self.split not in there:
-            raise FileNotFoundError(
-                f"there is no split {self.split!r} in {lists}, which has {', '.join(there) or 'no lists'}; "
-                "split=None takes every annotation"
-            )
-        text = (lists / f"{self.split}.txt").read_text(encoding="utf-8-sig", errors="replace")
-        return [name for line in text.splitlines() if (name := self._name_in(line.strip()))]
+    def __init__(self, tree: FileTree, files: list[PurePosixPath]) -> None:
+        self._tree, self._files = tree, NameIndex(files, by_stem=True)
+        parsed = {file: _parsed(tree.path(file), file) for file in files}
+        self._class_names = {box.class_name for one in parsed.values() for box in one.boxes} - {"", BACKGROUND}
+        self._image_of = _image_of_each(tree, parsed)
+        self._annotated = {file: self._annotated_image(file, one) for file, one in parsed.items()}
+        self._lists = self._find_lists()
+        self._folders: dict[str, list[PurePosixPath]] = defaultdict(list)
+        for file, image in self._image_of.items():
+            if split := split_of(file) or (None if isinstance(image, str) else split_of(image)):
+                self._folders[split].append(file)
+        self.splits = tuple(self._lists or self._folders)
+
+    def read(self, split: str | None) -> Content:
+        """One split; class names are those of all splits, sorted, so that every split has the same labels."""
+        names = sorted(self._class_names)
+        if split is not None and self._lists:
+            return Content(names, self._listed(self._lists[split]))
+        files = list(self._annotated) if split is None else self._folders[split]
+        return Content(names, [*(self._annotated[file] for file in files), *self._without_annotation(files)])
+
+    def _annotated_image(self, file: PurePosixPath, parsed: "_Parsed") -> AnnotatedImage:
+        image = self._image_of[file]
+        if isinstance(image, str) or parsed.problem:
+            return AnnotatedImage(str(file), problem=parsed.problem or str(image))
+        notes = case_note(file.stem, image.stem)
+        return AnnotatedImage(str(file), self._tree.path(image), parsed.boxes, parsed.size, notes=notes)
+
+    def _find_lists(self) -> dict[str, PurePosixPath]:
+        """The lists of splits by name: those in ImageSets/Main, or else train.txt and the like wherever they lie."""
+        texts = self._tree.of(".txt")
+        for folder in (["imagesets", "main"], ["imagesets"]):
+            lists = [file for file in texts if [part.lower() for part in file.parts[-1 - len(folder) : -1]] == folder]
+            roots = sorted({str(self._tree.path(file.parents[len(folder)])) for file in lists})
+            if len(roots) > 1:
+                sets = ", ".join(roots)
+                raise ValueError(f"{self._tree.root} holds several data sets; name one of them as --data: {sets}")
+            if lists:
+                return {file.stem: file for file in lists}
+        lists = [file for file in texts if split_in(file.stem) and self._names_files(file)]
+        return {file.stem: file for file in lists}
+
+    def _names_files(self, path: PurePosixPath) -> bool:
+        lines = read_text(self._tree.path(path)).splitlines()
+        return any(self._name_in(line.strip()) in self._files for line in lines if line.strip())
+
+    def _listed(self, path: PurePosixPath) -> list[AnnotatedImage]:
+        """The annotations that a list names, one a line."""
+        lines = read_text(self._tree.path(path)).splitlines()
+        names = [self._name_in(line.strip()) for line in lines if line.strip()]
+        files = match(self._files, names, NO_ANNOTATION, [nearness(path)] * len(names))
+        return [
+            AnnotatedImage(name, problem=file) if isinstance(file, str) else self._annotated[file]
+            for name, file in zip(names, files, strict=True)
+        ]
 
     def _name_in(self, line: str) -> str:
-        """The picture's name in a line of a list: all of it, blanks too, but for the flag of a per-class list."""
-        head, _, flag = line.rpartition(" ")
-        return head.strip() if file_key(line) not in self._annotations and flag in CLASS_FLAGS else line
+        """The name in a line of a list, without the suffix of a file and without the flag of a per-class list."""
+        name, *of_class = [line] if line in self._files else re.split(r"\s+(?=\S+$)", line)
+        name = name if of_class and of_class[0] in CLASS_FLAGS else line
+        suffix = PurePosixPath(name).suffix
+        return name.removesuffix(suffix) if suffix.lower() in (*IMAGE_SUFFIXES, ".xml") else name
 
-    def _names_of_all(self) -> list[str]:
-        """The class names in all annotations, those of other splits too, so that every split has the same labels."""
-        names = set()
-        for path in self._annotations.values():
-            try:
-                names.update(_text(element, "name") for element in parse_xml(path).iter("object"))
-            except (ValueError, OSError):
-                continue  # counted where the picture's turn comes
-        return sorted(names - {"", BACKGROUND})
-
-    def _read(self, name: str) -> _Record | None:
-        """One picture and its boxes; None, and a note in the report, where they cannot be had."""
-        key, skip = file_key(name), self.report.skip_image
-        if key not in self._annotations:
-            return skip("no annotation of that name", name)
-        if key not in self._images:
-            return skip("no picture of that name", name)
-        try:
-            annotation = parse_xml(self._annotations[key])
-        except (ValueError, OSError) as error:
-            return skip("the annotation cannot be read", str(error))
-        path = self._images[key]
-        try:
-            header = read_header(path)
-            if self._decode_all:
-                load_image(path)
-        except (ImageError, OSError) as error:
-            return skip("the picture cannot be read", str(error))
-        upright = is_upright(header, _annotated_size(annotation), self.report, name)
-        return self._record(path, upright, shown_size(header, upright), annotation, name)
-
-    def _record(self, path: Path, upright: bool, size: Size, annotation: Element, name: str) -> _Record:
-        one_based = self._one_based
-        if one_based is None:
-            one_based = _text(annotation, "source/database").startswith(VOC_DATABASE)
-        boxes, labels, difficult = [], [], []
-        for index, element in enumerate(annotation.findall("object")):
-            found = self._box(element, size, one_based, f"{name}, object {index}")
-            hard = _text(element, "difficult") not in ("", "0")
-            if found is None or (hard and not self._keep_difficult):
-                continue
-            label, box = found
-            self.report.boxes_per_class[self.class_names[label]] += 1
-            boxes.append(box)
-            labels.append(label)
-            difficult.append(hard)
-        return _Record(
-            path,
-            upright,
-            torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
-            torch.tensor(labels, dtype=torch.int64),
-            torch.tensor(difficult, dtype=torch.bool),
-        )
-
-    def _box(self, element: Element, size: Size, one_based: bool, case: str) -> tuple[int, Box] | None:
-        name = _text(element, "name")
-        if name not in self.class_names[1:]:
-            return self.report.skip_box(f"class {name!r} is not asked for", case)
-        try:
-            x1, y1, x2, y2 = (float(_text(element, f"bndbox/{side}")) for side in SIDES)
-        except ValueError:
-            return self.report.skip_box("a coordinate is no finite number", case)
-        box = fit_box((x1 - one_based, y1 - one_based, x2, y2), size, self.report, case)
-        return None if box is None else (self.class_names.index(name), box)
-
-
-def find_voc(root: str | os.PathLike) -> Path:
-    """The folder that holds Annotations and JPEGImages: `root` or the only one below it, two levels down at most.
-
-    Raises FileNotFoundError where there is none, ValueError where there are several.
-    """
-    root = Path(root)
-    if not root.is_dir():
-        raise FileNotFoundError(f"there is no folder {root}")
-    found = [
-        path.parent
-        for pattern in ("Annotations", "*/Annotations", "*/*/Annotations")
-        for path in sorted(root.glob(pattern))
-        if (path.parent / "JPEGImages").is_dir()
-    ]
-    if not found:
-        raise FileNotFoundError(f"{root} holds no data set in VOC's layout: no folder with Annotations and JPEGImages")
-    if len(found) > 1 and found[0] != root:
-        raise ValueError(f"{root} holds several data sets: {', '.join(map(str, found))}; name one of them")
-    return found[0]
+    def _without_annotation(self, files: list[PurePosixPath]) -> list[AnnotatedImage]:
+        """The images without an XML file that lie among those of `files`."""
+        used = set(self._image_of.values())
+        folders = {image.parent for file in files if not isinstance(image := self._image_of[file], str)}
+        images = [image for image in self._tree.images.files if image.parent in folders and image not in used]
+        return [AnnotatedImage(str(image), problem=NO_ANNOTATION) for image in images]
 
 
 def parse_xml(path: Path) -> Element:
-    """The root element of an XML file that declares no document type; anything else raises ValueError naming it.
+    """The root element of an XML file, tags in lower case and without prefix; ValueError names a file that is unusable.
 
-    Without a document type there are no entities, hence none that expand without end or name other files.
+    A document type is rejected: without one there are no entities, hence none that expand without end or name files.
     """
     data = path.read_bytes()
     if len(data) > LARGEST_XML:
         raise ValueError(f"{path} has {len(data):,} bytes, more than any annotation")
-    builder, parser = TreeBuilder(), expat.ParserCreate()
-    parser.StartElementHandler = builder.start
-    parser.EndElementHandler = builder.end
+    declared = DECLARED_ENCODING.match(data.lstrip())
+    text = decode(data, path, declared[1].decode() if declared else "utf-8")
+    builder, parser = TreeBuilder(), expat.ParserCreate("utf-8")
+    parser.StartElementHandler = lambda tag, attributes: builder.start(_local(tag), attributes)
+    parser.EndElementHandler = lambda tag: builder.end(_local(tag))
     parser.CharacterDataHandler = builder.data
-    parser.StartDoctypeDeclHandler = _refuse_doctype
+    parser.StartDoctypeDeclHandler = _reject_doctype
     try:
-        parser.Parse(data, True)
-    except (expat.ExpatError, LookupError, ValueError) as error:
-        raise ValueError(f"{path} is no sound XML: {error}") from None
+        parser.Parse(text.lstrip("\ufeff").encode("utf-8", "surrogatepass"), True)
+    except (expat.ExpatError, ValueError) as error:
+        raise ValueError(f"{path} is not well-formed XML: {error}") from None
     return builder.close()
 
 
-def _refuse_doctype(*_: object) -> None:
-    raise ValueError("it declares a document type, which annotations have no need of and attacks have")
+def _reject_doctype(*_: object) -> None:
+    raise ValueError("it declares a document type, which annotations do not need and attacks do")
+
+
+def _local(tag: str) -> str:
+    return tag.rpartition(":")[2].lower()
+
+
+@dataclass(frozen=True)
+class _Parsed:
+    """One file: the name of its image and what it says about it, or what is wrong with the file."""
+
+    file_name: str = ""
+    size: Size | None = None
+    boxes: Sequence[AnnotatedBox] = ()
+    problem: str = ""
+
+
+def _parsed(path: Path, file: PurePosixPath) -> _Parsed:
+    try:
+        root = parse_xml(path)
+    except (ValueError, OSError) as error:
+        return _Parsed(problem=f"the annotation cannot be read: {error}")
+    if root.tag != "annotation":
+        return _Parsed(problem=f"the annotation begins with <{root.tag}>, where VOC has <annotation>")
+    return _Parsed(_text(root, "filename"), _size(root), _boxes(root, file))
+
+
+def _image_of_each(tree: FileTree, parsed: dict[PurePosixPath, _Parsed]) -> dict[PurePosixPath, PurePosixPath | str]:
+    """The image of each file, or why there is none: the one of the same name, or else the one that <filename> names.
+
+    Among images of one name and different suffixes, <filename> decides.
+    """
+    by_stem = NameIndex(tree.images.files, by_stem=True)
+    ranks = [_fits_name(one.file_name, nearness(file)) for file, one in parsed.items()]
+    stems = [str(file.with_suffix("")) for file in parsed]
+    found = dict(zip(parsed, match(by_stem, stems, NO_IMAGE, ranks), strict=True))
+    taken = set(found.values())
+    others = NameIndex(image for image in tree.images.files if image not in taken)
+    named = {file: one.file_name for file, one in parsed.items() if one.file_name and found[file] == NO_IMAGE}
+    ranks = [nearness(file) for file in named]
+    return found | dict(zip(named, match(others, list(named.values()), NO_IMAGE, ranks), strict=True))
+
+
+def _fits_name(name: str, near: Callable[[PurePosixPath], tuple]) -> Callable[[PurePosixPath], tuple]:
+    last = "".join(parts_of(name)[-1:]).casefold()
+    return lambda image: (image.name.casefold() == last, *near(image))
+
+
+def _boxes(root: Element, file: PurePosixPath) -> list[AnnotatedBox]:
+    first_pixel = 1 if _text(root, "source/database").startswith(VOC_DATABASE) else 0
+    objects = list(root.iter("object"))
+    boxes = [_box(element, f"{file}, object {index}", first_pixel) for index, element in enumerate(objects)]
+    inside = {box for element in objects for box in element.iter("bndbox")}
+    strays = [box for box in root.iter("bndbox") if box not in inside]
+    return boxes + [AnnotatedBox(str(file), problem="a <bndbox> is not inside an <object>") for _ in strays]
+
+
+def _box(element: Element, case: str, first_pixel: int) -> AnnotatedBox:
+    name, bndbox = _text(element, "name"), element.find("bndbox")
+    difficult = flag(_text(element, "difficult"))
+    notes = () if difficult is not None else (f"difficult is {_text(element, 'difficult')!r}: taken as no",)
+    if not name:
+        return AnnotatedBox(case, problem="an object has no <name>")
+    if bndbox is None:
+        others = [f"<{child.tag}>" for child in element if len(child) and child.tag not in ("part", "actions")]
+        return AnnotatedBox(case, name, problem=f"an object has no <bndbox>{', but ' + others[0] if others else ''}")
+    for side in SIDES:
+        if bndbox.find(side) is None:
+            return AnnotatedBox(case, name, problem=f"a <bndbox> has no <{side}>")
+    sides = numbers(_text(bndbox, side) for side in SIDES)
+    if sides is None:
+        return AnnotatedBox(case, name, problem="a coordinate is not a finite number")
+    x1, y1, x2, y2 = sides
+    return AnnotatedBox(case, name, (x1 - first_pixel, y1 - first_pixel, x2, y2), bool(difficult), notes=notes)
 
 
 def _text(element: Element, path: str) -> str:
     return (element.findtext(path) or "").strip()
 
 
-def _annotated_size(annotation: Element) -> Size | None:
-    try:
-        width, height = (int(float(_text(annotation, f"size/{side}"))) for side in ("width", "height"))
-    except (ValueError, OverflowError):
-        return None
-    return (width, height) if width > 0 and height > 0 else None
-
-
-def _by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
-    """The files of a folder by name without suffix; of two that differ in suffix only, the first in the alphabet."""
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes and not path.is_dir())
-    return {file_key(path.stem): path for path in reversed(files)}
+def _size(root: Element) -> Size | None:
+    width, height = (number(_text(root, f"size/{side}")) for side in ("width", "height"))
+    return (int(width), int(height)) if width and height and min(width, height) >= 1 else None

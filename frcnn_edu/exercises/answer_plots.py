@@ -18,8 +18,8 @@ from frcnn_edu.losses import smooth_l1
 from frcnn_edu.viz.labels import readable_on
 from frcnn_edu.viz.palette import BLUE, VERMILION
 
-EXPECTED = {"color": BLUE, "label": "expected"}
-YOURS = {"color": VERMILION, "label": "yours"}
+EXPECTED: dict[str, Any] = {"color": BLUE, "label": "expected"}
+YOURS: dict[str, Any] = {"color": VERMILION, "label": "yours"}
 WRONG = " \N{BALLOT X}"
 
 MOST_CELLS = 50
@@ -38,11 +38,11 @@ def boxes_beside(case: tuple, right: Tensor, answer: Tensor) -> Figure:
         axes.axhline(0, color="gray", linewidth=0.6)
         axes.axvline(0, color="gray", linewidth=0.6)
         if boxes is right or drawable:
-            corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3, 0, 1]].reshape(
-                -1, 5, 2
-            )  # one collection: there may be thousands
+            corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3, 0, 1]].reshape(-1, 5, 2)  # (N, 5 corners, 2)
             colors = [f"C{index % 10}" for index in range(len(corners))]
-            axes.add_collection(LineCollection(corners.numpy(), colors=colors, linewidths=[3.0] + [1.2] * len(corners)))
+            axes.add_collection(
+                LineCollection(list(corners.numpy()), colors=colors, linewidths=[3.0] + [1.2] * len(corners))
+            )
         else:
             _write(axes, "no rows of four to draw")
     return figure
@@ -72,7 +72,7 @@ def kept_beside(case: tuple, right: Tensor, answer: Tensor) -> Figure:
             color, width, style = (f"C{index % 10}", 2.2, "-") if index in kept else ("gray", 1.0, "--")
             _outline(axes, box, color=color, linewidth=width, linestyle=style)
             if len(boxes) < 10 or index in kept:
-                axes.text(*box[:2], f"{index}: {scores[index]:.2f}", fontsize=8, va="bottom", color=color)
+                axes.text(box[0], box[1], f"{index}: {scores[index]:.2f}", fontsize=8, va="bottom", color=color)
     return figure
 
 
@@ -82,7 +82,7 @@ def iou_tables(case: tuple, right: Tensor, answer: Tensor) -> Figure:
     for boxes, color, style, side in ((case[0], BLUE, "-", "bottom"), (case[1], VERMILION, "--", "top")):
         for index, box in enumerate(boxes.tolist()):
             _outline(drawn, box, color=color, linestyle=style)
-            drawn.text(box[0], box[1 if side == "bottom" else 3], index, color=color, weight="bold", va=side)
+            drawn.text(box[0], box[1 if side == "bottom" else 3], str(index), color=color, weight="bold", va=side)
     drawn.invert_yaxis()
     drawn.set(title="boxes1 and boxes2 (dashed)", aspect="equal")
     for axes, values, title in ((left, right, "expected"), (beside, answer, "yours")):
@@ -90,7 +90,9 @@ def iou_tables(case: tuple, right: Tensor, answer: Tensor) -> Figure:
         if values.ndim != 2 or not 0 < values.numel() <= MOST_CELLS:
             _write(axes, "no table to draw")
             continue
-        off = (values - right).abs() > 1e-4 if values.shape == right.shape else torch.zeros_like(values, dtype=bool)
+        off = (
+            (values - right).abs() > 1e-4 if values.shape == right.shape else torch.zeros_like(values, dtype=torch.bool)
+        )
         texts = [f"{v:.2f}" if abs(v) < 100 else f"{v:.0e}" for v in values.flatten().tolist()]
         marks = [WRONG if wrong else "" for wrong in off.flatten().tolist()]
         _table(axes, values, [text + mark for text, mark in zip(texts, marks, strict=True)], 0, 1, cmap="Blues")
@@ -107,7 +109,7 @@ def labels_beside(case: tuple, right: Tensor, answer: Tensor) -> Figure:
     names = [*(f"IoU with {j}" for j in range(objects)), "expected", "yours"]
     axes.set_xticks([*range(objects), objects + 1, objects + 2], labels=names, fontsize=8)
     axes.xaxis.tick_top()
-    middle = {"ha": "center", "va": "center"}
+    middle: dict[str, Any] = {"ha": "center", "va": "center"}
     for i, row in enumerate(iou.tolist()):
         for j, value in enumerate(row):
             axes.text(j, i, f"{value:.2f}", **middle)

@@ -5,7 +5,7 @@ that says what it is.
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -74,7 +74,7 @@ def integer_remedy(answer: object) -> str:
     return "make an int of each, with int(...)"
 
 
-def _plain(answer: object) -> object:
+def _plain(answer: object) -> Any:
     """The answer with the tensors in it as arrays, so that NumPy can join them."""
     if isinstance(answer, Tensor):
         if answer.device.type != "cpu":

@@ -123,7 +123,8 @@ class SampleAnchors(Exercise):
 
     def explain_values(self, case: tuple, right: Tensor, answer: Tensor) -> str:
         p, n = map(len, _candidates(case[0]))
-        batch, fraction = (*case[1:], *(BATCH, FRACTION)[len(case) - 1 :])
+        batch = case[1] if len(case) > 1 else BATCH
+        fraction = case[2] if len(case) > 2 else FRACTION
         (some, others), (wanted, wanted_others) = answer.tolist(), right.long().tolist()
         return (
             f"From {p} positives and {n} negatives, with batch_size={batch} and positive_fraction={fraction}, it draws "
@@ -151,14 +152,16 @@ def _read_pair(answer: object) -> Draw:
         raise Problem(MISSING)
     if isinstance(answer, dict) or hasattr(answer, "__dataclass_fields__"):
         raise Problem(f"It returns a {type(answer).__name__}. {PAIR}")
-    if not isinstance(answer, tuple | list):
+    if isinstance(answer, tuple | list):
+        parts = list(answer)
+    else:
         numbers = as_numbers(answer)
         if numbers.ndim != 2 or len(numbers) != 2:
             raise Problem(f"It returns one tensor, of shape {tuple(numbers.shape)}. {PAIR}")
-        answer = list(answer)
-    if len(answer) != 2:
-        raise Problem(f"It returns {len(answer)} values. {PAIR}")
-    positive, negative = (_read_indices(part, name) for part, name in zip(answer, PARTS, strict=True))
+        parts = list(answer)  # type: ignore[call-overload]  # as_numbers has found two rows in it
+    if len(parts) != 2:
+        raise Problem(f"It returns {len(parts)} values. {PAIR}")
+    positive, negative = (_read_indices(part, name) for part, name in zip(parts, PARTS, strict=True))
     return positive, negative
 
 

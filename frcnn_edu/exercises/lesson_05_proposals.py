@@ -30,8 +30,8 @@ def _overlaps(boxes: Tensor, one: float = 0.0, least: float = 0.0) -> tuple[Tens
     """Intersections (N, N) of boxes (N, 4), and their areas as (N, 1) and as (1, N)."""
     kept, own = boxes[:, None], boxes[None]
     sides = torch.minimum(kept, own)[..., 2:] - torch.maximum(kept, own)[..., :2] + one  # (N, N, 2)
-    areas = [(some[..., 2:] - some[..., :2] + one).prod(dim=-1) for some in (kept, own)]
-    return sides.clamp(min=least).prod(dim=-1), *areas
+    area, own_area = ((some[..., 2:] - some[..., :2] + one).prod(dim=-1) for some in (kept, own))
+    return sides.clamp(min=least).prod(dim=-1), area, own_area
 
 
 class NMS(Exercise):

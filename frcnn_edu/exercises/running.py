@@ -14,6 +14,7 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +38,7 @@ class _TimeIsUp(BaseException):
     """Thrown into a thread that takes too long; `except Exception` does not catch it."""
 
 
-def call(function: Callable, names: Sequence[str], arguments: Sequence[object], seconds: float) -> object:
+def call(function: Callable, names: Sequence[str], arguments: Sequence[object], seconds: float) -> Any:
     """Call `function` on copies of `arguments`; `names` are their names, and of further arguments with defaults.
 
     Raises Problem if it has other arguments, raises, runs longer than `seconds` or changes its arguments in place.
@@ -89,8 +90,8 @@ def _within(work: Callable[[], object], function: Callable, seconds: float) -> o
     if overdue:
         message = f"It was still running after {seconds:g} seconds. Is there a loop that never ends?"
         raise Problem(f"{message} It cannot be stopped: choose Kernel, Restart." if thread.is_alive() else message)
-    if "error" in outcome:
-        raise Problem(_sentence(outcome["error"], function))
+    if isinstance(error := outcome.get("error"), BaseException):
+        raise Problem(_sentence(error, function))
     return outcome["answer"]
 
 
@@ -108,7 +109,7 @@ def _keep_stopping(thread: threading.Thread) -> None:
     for seconds in itertools.chain([STOP_WAIT] * STOP_TRIES, itertools.repeat(STOP_WAIT_LATER)):
         if not thread.is_alive():
             return
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_TimeIsUp))
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(_TimeIsUp))
         thread.join(seconds)
 
 
@@ -147,13 +148,13 @@ def _where(error: BaseException, function: Callable) -> str:
     mine = [frame for frame in frames if code is not None and frame.filename == code.co_filename]
     if not mine:
         return ""
-    line = linecache.getline(mine[-1].filename, mine[-1].lineno).strip()
+    line = linecache.getline(mine[-1].filename, mine[-1].lineno or 0).strip()
     return f" in the line `{line}`" if line else ""
 
 
 def _same(before: object, after: object) -> bool:
-    if isinstance(before, torch.Tensor):
+    if isinstance(before, torch.Tensor) and isinstance(after, torch.Tensor):
         return before.shape == after.shape and torch.equal(before, after)
-    if isinstance(before, np.ndarray):
+    if isinstance(before, np.ndarray) and isinstance(after, np.ndarray):
         return np.array_equal(before, after)
     return before == after

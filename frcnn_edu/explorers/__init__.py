@@ -6,7 +6,7 @@ loaded when a widget is first asked for, not before.
 
 from importlib import import_module
 
-_HOMES = {"BoxCanvas": "base", "Grid": "base"}
+_HOMES = {"BoxCanvas": "base", "Grid": "still"}
 
 __all__ = ["BoxCanvas", "Grid"]
 

@@ -13,24 +13,25 @@ An explorer is a subclass with a script of its own, put on the canvas by `bundle
         _esm = bundle(HERE / "anchor_explorer.js")
         stride = traitlets.Float(16).tag(sync=True)
 
-The head of `box_canvas.js` says what such a script may call and be called for. Where no kernel runs (a notebook on
-GitHub, an export), the output carries the plain picture of `figure()`; a subclass draws more into it by overriding
-`draw`.
+Such a script extends the class in `js/explorer.js`; `js/canvas/box_canvas.js` says what it may call. Where no kernel
+runs (a notebook on GitHub, an export), the output carries the plain picture of `figure()`; a subclass draws more into
+it by overriding `draw`.
 """
 
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anywidget
 import numpy as np
 import torch
 import traitlets
 
-from frcnn_edu.explorers.bundle import bundle
+from frcnn_edu.explorers.bundle import bundle, styles
+from frcnn_edu.explorers.still import Grid, Still
 from frcnn_edu.explorers.wire import ArrayTrait, box_array, encode_image, float_array, rgb_array
 from frcnn_edu.viz.palette import STATES, State, state_index
 
@@ -44,21 +45,6 @@ FILTERS = ("score", "size")
 """The sliders that the canvas can show."""
 
 FIGURE_QUALITY = {"quality": 85, "subsampling": 0}
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A feature map's cells over the image: borders every `stride` pixels, a dot in each cell at `offset` cells.
-
-    Raises ValueError where `stride` is not above 0.
-    """
-
-    stride: float
-    offset: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not self.stride > 0:
-            raise ValueError(f"stride must be above 0 pixels, got {self.stride}")
 
 
 def _states(value: object, canvas: "BoxCanvas") -> np.ndarray:
@@ -81,7 +67,7 @@ class BoxCanvas(anywidget.AnyWidget):
     """
 
     _esm = bundle(HERE / "js/canvas/box_canvas.js")
-    _css = (HERE / "js/canvas/box_canvas.css").read_text(encoding="utf-8")
+    _css = styles()
 
     boxes = ArrayTrait(lambda value, canvas: box_array(value), np.zeros((0, 4), np.float32))
     """(N, 4) float32, read-only; assign to move all. Another N goes through `set_boxes`. Follows the hand."""
@@ -99,7 +85,7 @@ class BoxCanvas(anywidget.AnyWidget):
     """(N,) strings or empty: what the readout, and with `show_captions` a tag on the box, says of each box."""
 
     palette = traitlets.Tuple(STATES).tag(sync=True, to_json=lambda states, _: [state.as_dict() for state in states])
-    """The `State`s that boxes can be in."""
+    """The states that boxes can be in."""
 
     title = traitlets.Unicode("Image with boxes").tag(sync=True)
     """What a screen reader calls the canvas."""
@@ -160,8 +146,9 @@ class BoxCanvas(anywidget.AnyWidget):
     _image_bytes = traitlets.Bytes().tag(sync=True)
     _image_size = traitlets.Tuple((1, 1)).tag(sync=True)
     _overlay_size = traitlets.Tuple((0, 0)).tag(sync=True)
-    _edit = traitlets.List(traitlets.Float()).tag(sync=True, echo_update=False)
-    """What the hand just did: a running number, the box's index, its x1, y1, x2, y2, and 1 once it has let go."""
+    _edit = traitlets.Dict().tag(sync=True, echo_update=False)
+    """What the hand just did: a running `number`, the `moves`, each with the `index` of a box and the new `box`, and
+    whether the hand has let go (`final`)."""
 
     def __init__(
         self,
@@ -171,7 +158,7 @@ class BoxCanvas(anywidget.AnyWidget):
         scores: object = None,
         captions: Sequence[str] | None = None,
         editable: object = False,
-        **traits: object,
+        **traits: Any,
     ) -> None:
         _check_names(type(self), traits)
         palette = tuple(traits.pop("palette", STATES))
@@ -200,12 +187,7 @@ class BoxCanvas(anywidget.AnyWidget):
     @property
     def shown(self) -> np.ndarray:
         """Which boxes pass the filters and are in a state that is not switched off: (N,) bool."""
-        shown = ~np.isin(self.states, self.hidden_states)
-        sides = self.boxes[:, 2:] - self.boxes[:, :2]  # (N, 2)
-        shown &= (sides >= self.min_size).all(axis=1)
-        if len(self.scores) and self.min_score is not None:
-            shown &= ~(self.scores < np.float32(self.min_score))  # a NaN is not below anything
-        return shown
+        return self.still().shown
 
     def set_boxes(
         self,
@@ -236,30 +218,26 @@ class BoxCanvas(anywidget.AnyWidget):
         image's corner, where anchors of offset 0 stand, at 0.5 it begins there.
         Raises ValueError where the map is not two-dimensional or leaves [0, 1].
         """
-        from matplotlib import colormaps
-
-        values = float_array(values, "values")
-        if values.ndim != 2 or not ((values >= 0) & (values <= 1)).all():
-            raise ValueError(f"a heat map is (h, w) numbers in [0, 1], got shape {values.shape}; rescale it first")
-        height, width = values.shape
         with self.hold_sync():
-            corner = (offset - 0.5) * stride
-            self.overlay_extent = (corner, corner, corner + width * stride, corner + height * stride)
-            self.overlay = (colormaps[colormap](values, alpha=alpha) * 255).round().astype(np.uint8)  # (h, w, 4)
+            for name, value in heatmap_parts(values, stride, alpha, colormap, offset).items():
+                setattr(self, name, value)
+
+    def still(self) -> Still:
+        """The canvas as it stands. Where the browser alone keeps boxes or states, a subclass computes them here."""
+        return Still(**{field.name: getattr(self, field.name) for field in fields(Still)})
 
     def figure(self) -> "Figure":
-        """The canvas as it stands, as a matplotlib figure with its legend."""
+        """The canvas as it stands, as a matplotlib figure with its legend; no trait changes."""
         from frcnn_edu.explorers.figure import canvas_figure
 
-        return canvas_figure(self)
+        return canvas_figure(self.still(), self.draw)
 
     def draw(self, axes: "Axes") -> None:
         """Add to the static picture what a subclass's script draws in the browser; coordinates are image pixels."""
 
     def __repr__(self) -> str:
         height, width = self._pixels.shape[:2]
-        counts = np.bincount(self.states, minlength=len(self.palette))
-        named = [f"{count} {state.name}" for state, count in zip(self.palette, counts, strict=True) if count]
+        named = [f"{count} {state.label}" for state, count in self.still().counts]
         return f"{type(self).__name__}({width} x {height} image; {', '.join(named) or 'no boxes'})"
 
     def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
@@ -275,17 +253,18 @@ class BoxCanvas(anywidget.AnyWidget):
 
     @traitlets.observe("_edit")
     def _apply_edit(self, change: dict) -> None:
-        _, index, *box, let_go = change["new"]
-        if index >= len(self.boxes):  # the hand held a box that has been replaced since
+        moves = change["new"]["moves"]
+        if any(move["index"] >= len(self.boxes) for move in moves):  # the hand held a box that has been replaced since
             return
         boxes = self.boxes.copy()
-        boxes[int(index)] = box
+        for move in moves:
+            boxes[move["index"]] = move["box"]
         self._moved_by_hand = True
         try:
             self.boxes = boxes
         finally:
             self._moved_by_hand = False
-        self.dragging = not let_go
+        self.dragging = not change["new"]["final"]
 
     @traitlets.observe("overlay")
     def _resize_overlay(self, change: dict) -> None:
@@ -388,6 +367,20 @@ def overlay_array(pixels: object) -> np.ndarray:
     if array.ndim != 3 or array.shape[2] != 4 or array.dtype != np.uint8:
         raise ValueError(f"overlay must be (h, w, 4) uint8 RGBA, got {array.shape} {array.dtype}; see set_heatmap")
     return array
+
+
+def heatmap_parts(values: object, stride: float, alpha: float, colormap: str, offset: float) -> dict:
+    """The overlay that `BoxCanvas.set_heatmap` lays over the image, and where: two traits by name."""
+    from matplotlib import colormaps
+
+    values = float_array(values, "values")
+    if values.ndim != 2 or not ((values >= 0) & (values <= 1)).all():
+        raise ValueError(f"a heat map is (h, w) numbers in [0, 1], got shape {values.shape}; rescale it first")
+    height, width = values.shape
+    corner = (offset - 0.5) * stride
+    extent = (corner, corner, corner + width * stride, corner + height * stride)
+    pixels = (colormaps[colormap](values, alpha=alpha) * 255).round().astype(np.uint8)  # (h, w, 4)
+    return {"overlay_extent": extent, "overlay": pixels}
 
 
 def _image_traits(pixels: np.ndarray) -> dict:

@@ -45,6 +45,21 @@ class ArrayTrait(traitlets.TraitType):
             super().set(widget, value)
 
 
+def floats(columns: int | None = None) -> ArrayTrait:
+    """A trait for float32 numbers, (N, columns) or of any shape."""
+    shape = (0,) if columns is None else (0, columns)
+    return ArrayTrait(lambda value, widget: float_array(value, "values", columns), np.zeros(shape, np.float32))
+
+
+def integers(dtype: type) -> ArrayTrait:
+    """A trait for (N,) whole numbers, from a tensor or an array."""
+
+    def convert(value: object, widget: traitlets.HasTraits) -> np.ndarray:
+        return np.asarray(value.cpu().numpy() if isinstance(value, Tensor) else value).astype(dtype)
+
+    return ArrayTrait(convert, np.zeros(0, dtype))
+
+
 def box_array(boxes: object) -> np.ndarray:
     """Boxes from a tensor, an array or nested lists: -> (N, 4) float32, N may be 0.
 

@@ -1,19 +1,26 @@
-"""Checkpoints: what a run leaves on disk, and how any of it comes back.
+"""Checkpoints: what a training run writes to disk, and how it is loaded again.
 
-A checkpoint is a folder ``step-000400`` of safetensors and JSON in the run's folder, beside ``model.json``, which says
-what to build. It is written under another name and renamed when complete, and holds the digest of each of its files: a
-reader can tell whether it is whole. Nothing is ever unpickled, for a pickle runs whatever its writer put in it.
+The folder of a run holds ``model.json``, which says what to build, and the newest two checkpoints, ``step-000400``:
+safetensors and JSON. Where the model is measured while it trains, ``best`` holds the weights of the highest mAP. A
+checkpoint is written under another name and renamed when it is complete, and it stores the digest of each of its files,
+so a reader can tell whether it is whole. Nothing is ever unpickled, because a pickle runs whatever code it contains.
 """
 
+import difflib
 import hashlib
 import json
 import math
 import os
 import re
 import shutil
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from inspect import signature
 from pathlib import Path
+from types import NoneType
+from typing import IO, Any, get_args, get_origin, get_type_hints
 
 import torch
 from safetensors import SafetensorError
@@ -21,7 +28,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from frcnn_edu import faster_rcnn
+from frcnn_edu.config import Config
+from frcnn_edu.faster_rcnn import BUILDERS, FasterRCNN
 from frcnn_edu.training.distributed import of_first, rank
 
 CHECKPOINTS_KEPT = 2
@@ -29,49 +37,50 @@ MODEL_FILE = "model.json"
 STATE_FILE = "state.json"
 WEIGHTS_FILE = "weights.safetensors"
 OPTIMIZER_FILE = "optimizer.safetensors"
+LOCK_FILE = ".lock"
+BEST = "best"
 
-BUILDERS = {
-    "tiny": faster_rcnn.fasterrcnn_tiny,
-    "mobilenet_v2": faster_rcnn.fasterrcnn_mobilenet_v2,
-    "vgg16": faster_rcnn.fasterrcnn_vgg16,
-    "resnet50_fpn": faster_rcnn.fasterrcnn_resnet50_fpn,
-}
-"""The models that the command line knows by name."""
-
-FREEZING = ("mobilenet_v2", "resnet50_fpn")
-"""Those of which only a part learns where the backbone is pretrained. Their cards say so, for whoever loads them."""
-
-Start = tuple[int, dict[str, list[float]], dict[int, dict[str, Tensor]]]
-"""Where a run starts: steps done, their losses, what the optimizer kept of each parameter."""
+FREEZING = tuple(name for name, build in BUILDERS.items() if "frozen_backbone" in signature(build).parameters)
+"""Models that freeze a part of a pretrained backbone; their card says so, because loading needs to know."""
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that cannot be used; the message says which and why."""
+    """A run or a checkpoint that cannot be used; the message says which and why."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train: everything that determines the weights at the end, besides model, data and augmentation."""
+    """How to train: everything that determines the final weights, besides the model and the data."""
 
     steps: int = 1200
     batch_size: int = 4
-    """Images a step, over all processes."""
+    """Images per step, over all processes."""
     learning_rate: float = 1e-3
-    """The highest: it rises to it over the warm-up and falls to 0 along a cosine."""
+    """The highest: the rate rises to it during the warm-up and then falls to 0 along a cosine."""
     warmup: float = 0.1
     """Share of the steps."""
     weight_decay: float = 1e-4
     clip_norm: float = 5.0
-    """Longest gradient that is believed."""
+    """Gradient-norm clipping threshold."""
     mixed_precision: bool = True
     """Multiply in bfloat16 where the hardware does so natively; weights and sums stay float32."""
     seed: int = 0
+    augment: str | None = None
+    """The name of the augmentation, which is stored so that no run is resumed with another one."""
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch_size < 1 or not self.learning_rate > 0:
-            raise ValueError(f"steps, batch_size and learning_rate must be above 0, got {self}")
-        if self.seed < 0:
-            raise ValueError(f"seed must be 0 or more, got {self.seed}")
+        for name in ("steps", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("learning_rate", "clip_norm"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be above 0 and finite, got {getattr(self, name)}")
+        if not 0 <= self.warmup <= 1:
+            raise ValueError(f"warmup is a share of the steps, 0 to 1, got {self.warmup}")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(f"weight_decay must be 0 or more, got {self.weight_decay}")
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed must be 0 or more and below 2**63, got {self.seed}")
 
     def rate(self, step: int) -> float:
         """The learning rate of step `step`, counted from 0."""
@@ -83,19 +92,28 @@ class Recipe:
 
 @dataclass
 class History:
-    """The four losses of every step so far, under torchvision's names."""
+    """What has been measured so far."""
 
     losses: dict[str, list[float]] = field(default_factory=dict)
+    """The four losses of every step, under torchvision's names."""
+    measured: dict[int, float] = field(default_factory=dict)
+    """The mAP after some of the steps."""
 
     def add(self, losses: Mapping[str, float]) -> None:
-        """Append one step."""
+        """Append the losses of one step."""
         for name, value in losses.items():
             self.losses.setdefault(name, []).append(value)
 
     @property
     def total(self) -> list[float]:
-        """The sum of the four, step by step."""
+        """The sum of the four losses, step by step."""
         return [sum(step) for step in zip(*self.losses.values(), strict=True)]
+
+    @property
+    def best(self) -> int | None:
+        """The step with the highest mAP, the first of equals; None if nothing was measured."""
+        known = {step: value for step, value in self.measured.items() if not math.isnan(value)}
+        return max(known, key=known.__getitem__, default=None)
 
     def __len__(self) -> int:
         return len(next(iter(self.losses.values()), []))
@@ -103,30 +121,34 @@ class History:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What is needed to build a model again: its builder's name and arguments, and what its classes are called."""
+    """What is needed to build a model again: its builder's name and arguments, and the names of its classes."""
 
     model: str
     class_names: tuple[str, ...]
-    """The background's first."""
+    """The background first."""
     options: dict[str, object] = field(default_factory=dict)
 
-    def build(self, **more: object) -> faster_rcnn.FasterRCNN:
-        """The model, untrained (or with `weights_backbone`). Raises ValueError for a name that no builder has."""
+    def build(self, **more: object) -> FasterRCNN:
+        """The model, untrained (or with `weights_backbone`).
+
+        Raises ValueError for an unknown model, an unknown option, or a value of the wrong type or range.
+        """
         if self.model not in BUILDERS:
             raise ValueError(f"model must be one of {', '.join(BUILDERS)}, got {self.model!r}")
+        _check_options(self.model, self.options)
         return BUILDERS[self.model](num_classes=len(self.class_names), **self.options, **more)
 
 
-def load_model(folder: str | Path, device: str | torch.device = "cpu") -> tuple[faster_rcnn.FasterRCNN, ModelCard]:
+def load_model(folder: str | Path, device: str | torch.device = "cpu") -> tuple[FasterRCNN, ModelCard]:
     """The model of a run's folder or of one of its checkpoints, in evaluation mode, and its card.
 
-    Of a run the newest whole checkpoint is taken. Raises CheckpointError where there is none, or what lies there is
-    broken, of another model, or a pickle.
+    Given a run, the newest whole checkpoint is loaded. Raises CheckpointError if there is none, or if it is damaged, of
+    another model, or a pickle.
     """
     folder = Path(folder).absolute()
     if not folder.is_dir():
-        why = "weights are a folder that train wrote; pickles (.pt, .pth) are not loaded"
-        raise CheckpointError(f"{folder} is {'a file' if folder.is_file() else 'not there'}: {why}")
+        what = "a file" if folder.is_file() else "not there"
+        raise CheckpointError(f"{folder} is {what}: name a folder that train wrote; pickles (.pt, .pth) are not loaded")
     card = _read_card(folder if (folder / MODEL_FILE).is_file() else folder.parent)
     checkpoint = Checkpoint.read(folder) if (folder / STATE_FILE).is_file() else _newest(folder)
     try:
@@ -143,30 +165,37 @@ class Checkpoint:
 
     folder: Path
     step: int
-    recipe: dict[str, object]
-    losses: dict[str, list[float]]
+    recipe: Recipe
+    images: int
+    """How many images the data set had."""
+    history: History
 
     @classmethod
     def read(cls, folder: Path) -> "Checkpoint":
-        """Open a checkpoint; raises CheckpointError unless all its files are there and as they were written."""
+        """Open a checkpoint; raises CheckpointError unless all its files are there and unchanged."""
         try:
             state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
             for name, digest in state["digests"].items():
                 if _digest(folder / name) != digest:
-                    raise CheckpointError(f"{folder / name} is not as it was written: cut short or changed")
-            return cls(folder, state["step"], state["recipe"], state["losses"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise error if isinstance(error, CheckpointError) else CheckpointError(f"{folder}: {error!r}") from error
+                    raise CheckpointError(f"{folder / name} was cut short or changed after it was written")
+            history = History(state["losses"], {int(step): value for step, value in state["measured"].items()})
+            return cls(folder, state["step"], Recipe(**state["recipe"]), state["images"], history)
+        except FileNotFoundError as error:
+            raise CheckpointError(f"{error.filename} is missing") from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            if isinstance(error, CheckpointError):
+                raise
+            raise CheckpointError(f"{folder / STATE_FILE} is damaged ({type(error).__name__}: {error})") from error
 
     def restore_model(self, model: nn.Module) -> None:
-        """Load the weights; raises CheckpointError where they are another model's or no safetensors."""
+        """Load the weights; raises CheckpointError if they are another model's or no safetensors."""
         try:
             model.load_state_dict(load_file(self.folder / WEIGHTS_FILE))
         except (SafetensorError, RuntimeError, ValueError) as error:
             raise CheckpointError(f"{self.folder} does not fit this model: {error}") from error
 
     def optimizer_state(self) -> dict[int, dict[str, Tensor]]:
-        """What the optimizer kept of each parameter, on the CPU."""
+        """What the optimizer stores for each parameter, on the CPU."""
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in load_file(self.folder / OPTIMIZER_FILE).items():
             index, name = key.split(".")
@@ -175,71 +204,181 @@ class Checkpoint:
 
 
 class Keeper:
-    """Writes a run's checkpoints into its folder, the newest two, and finds where to go on."""
+    """Writes the checkpoints of one run into its folder, keeps the newest two, and finds where a run goes on.
 
-    def __init__(self, folder: Path, card: ModelCard, recipe: Recipe) -> None:
-        self.folder, self.card, self.recipe = folder, card, recipe
+    Of several processes only the first reads and writes the folder, which need not exist where the others run.
+    """
+
+    def __init__(self, folder: Path, card: ModelCard, recipe: Recipe, images: int) -> None:
+        self.folder, self.card, self.recipe, self.images = folder, card, recipe, images
+        self._lock: IO | None = None
+        self._fresh = False
 
     def start(self, model: nn.Module, optimizer: torch.optim.Optimizer, resume: bool) -> tuple[int, History]:
-        """Steps done and losses so far; a new run writes checkpoint 0: a full disk or a closed folder shows now.
+        """Lock the folder; return the steps done and their history.
 
-        Of several processes only the first looks into the folder, which need not exist where the others are; its
-        weights become theirs when DistributedDataParallel starts. All raise CheckpointError where a run is in the
-        way, or the one to resume is another.
+        A new run writes checkpoint 0, so that a full disk or a read-only folder shows at once. Raises CheckpointError,
+        in every process, if the folder already holds a run, the run to resume is another one, or is still running.
         """
-        step, losses, state = of_first(lambda: self._resume(model) if resume else self._begin(model, optimizer))
+        step, history, state = of_first(lambda: self._resume(model) if resume else self._begin(model, optimizer))
         if state:
             optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        return step, History(losses)
-
-    def _begin(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Start:
-        if _checkpoints(self.folder):
-            raise CheckpointError(f"{self.folder} holds a run already: resume it, or name another folder")
-        _write_card(self.folder, self.card)
-        self.save(model, optimizer, 0, History())
-        return 0, {}, {}
-
-    def _resume(self, model: nn.Module) -> Start:
-        if _as_written(_read_card(self.folder)) != _as_written(self.card):
-            raise CheckpointError(f"{self.folder} holds a run of another model or other classes: name another folder")
-        checkpoint = _newest(self.folder)
-        if checkpoint.recipe != asdict(self.recipe):
-            raise CheckpointError(f"{self.folder} was trained with {checkpoint.recipe}, not with {asdict(self.recipe)}")
-        checkpoint.restore_model(model)
-        return checkpoint.step, checkpoint.losses, checkpoint.optimizer_state()
+        return step, history
 
     def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, history: History) -> None:
-        """Write a checkpoint, whole or not at all, and drop all but the newest two. Only the first process writes."""
+        """Write a checkpoint, whole or not at all, and drop all but the newest two."""
         if rank() > 0:
             return
-        final = self.folder / f"step-{step:06d}"
+        tensors = {WEIGHTS_FILE: model.state_dict(), OPTIMIZER_FILE: _flat_state(optimizer)}
+        self._write(self.folder / _step_name(step), tensors, step, history)
+        for old in _checkpoints(self.folder)[:-CHECKPOINTS_KEPT]:
+            shutil.rmtree(old)
+
+    def save_best(self, model: nn.Module, step: int, history: History) -> None:
+        """Write the weights into ``best``, in place of earlier ones."""
+        if rank() == 0:
+            self._write(self.folder / BEST, {WEIGHTS_FILE: model.state_dict()}, step, history)
+
+    def rescue(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, history: History, whole: bool
+    ) -> str:
+        """Save a run that ends early, if its weights are `whole`; return a sentence that says what can be resumed.
+
+        A new run that has not completed a step is removed, so that the command can be repeated once its fault is fixed.
+        """
+        if rank() > 0:
+            return ""
+        if step == 0 and self._fresh:
+            self._remove()
+            return f"no step was completed, and {self.folder} is left as it was"
+        if whole and not (self.folder / _step_name(step)).is_dir():
+            with suppress(Exception):  # such as the full disk that ended the run
+                self.save(model, optimizer, step, history)
+        try:
+            return f"the last whole checkpoint is {_newest(self.folder).folder}, from which --resume goes on"
+        except CheckpointError as error:
+            return str(error)
+
+    def close(self) -> None:
+        """Unlock the folder."""
+        if self._lock is not None:
+            with suppress(OSError):  # on Windows an open file cannot be removed
+                (self.folder / LOCK_FILE).unlink(missing_ok=True)
+            self._lock.close()
+            self._lock = None
+
+    def _begin(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, History, dict]:
+        if _checkpoints(self.folder):
+            raise CheckpointError(f"{self.folder} already holds a run: resume it, or name another folder")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(self.folder)
+        self._fresh = True
+        try:
+            card = json.dumps(asdict(self.card), indent=2, ensure_ascii=False)
+            (self.folder / MODEL_FILE).write_text(card, encoding="utf-8", errors="backslashreplace")
+            self.save(model, optimizer, 0, History())
+        except BaseException:
+            self._remove()
+            raise
+        return 0, History(), {}
+
+    def _resume(self, model: nn.Module) -> tuple[int, History, dict]:
+        if not (self.folder / MODEL_FILE).is_file():
+            raise CheckpointError(f"{self.folder} holds no run to resume: leave --resume out to begin one")
+        self._lock = _locked(self.folder)
+        try:
+            checkpoint = _newest(self.folder)
+            self._check_same(_read_card(self.folder), checkpoint)
+            checkpoint.restore_model(model)
+            return checkpoint.step, checkpoint.history, checkpoint.optimizer_state()
+        except BaseException:
+            self.close()
+            raise
+
+    def _check_same(self, card: ModelCard, checkpoint: Checkpoint) -> None:
+        """Raises CheckpointError that names what differs between the run in the folder and the one to go on with."""
+        then = _as_written(card) | asdict(checkpoint.recipe) | {"images": checkpoint.images}
+        now = _as_written(self.card) | asdict(self.recipe) | {"images": self.images}
+        differing = [f"{name} {then[name]!r} (now {now[name]!r})" for name in then if then[name] != now[name]]
+        if differing:
+            raise CheckpointError(
+                f"{self.folder} holds a run that began with {', '.join(differing)}: "
+                "resume it with the same, or name another folder"
+            )
+
+    def _write(self, final: Path, tensors: Mapping[str, Mapping[str, Tensor]], step: int, history: History) -> None:
         draft = self.folder / f".{final.name}.part"
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
         try:
-            save_file(_contiguous(model.state_dict()), draft / WEIGHTS_FILE)
-            save_file(_contiguous(_flat_state(optimizer)), draft / OPTIMIZER_FILE)
-            digests = {name: _digest(draft / name) for name in (WEIGHTS_FILE, OPTIMIZER_FILE)}
-            state = {"step": step, "recipe": asdict(self.recipe), "losses": history.losses, "digests": digests}
-            (draft / STATE_FILE).write_text(json.dumps(state), encoding="utf-8")
+            for name, content in tensors.items():
+                _save_tensors(content, draft / name)
+            digests = {name: _digest(draft / name) for name in tensors}
+            state = {"step": step, "recipe": asdict(self.recipe), "images": self.images, "digests": digests}
+            (draft / STATE_FILE).write_text(json.dumps(state | asdict(history)), encoding="utf-8")
             _sync(draft)
             shutil.rmtree(final, ignore_errors=True)
             draft.rename(final)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
-        for old in _checkpoints(self.folder)[:-CHECKPOINTS_KEPT]:
-            shutil.rmtree(old)
+
+    def _remove(self) -> None:
+        """Remove everything that this run has written."""
+        for checkpoint in _checkpoints(self.folder):
+            shutil.rmtree(checkpoint, ignore_errors=True)
+        (self.folder / MODEL_FILE).unlink(missing_ok=True)
+        self.close()
+        with suppress(OSError):  # other files are in it
+            self.folder.rmdir()
+
+
+def _check_options(model: str, options: Mapping[str, object]) -> None:
+    """Raises ValueError for an option that neither `Config` nor the model's builder has, or a value of another type."""
+    known = get_type_hints(Config) | get_type_hints(BUILDERS[model])
+    for name in ("num_classes", "options", "return"):
+        known.pop(name, None)
+    for name, value in options.items():
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(sorted(known))}"
+            raise ValueError(f"{model} has no option {name!r}; {hint}")
+        if not _fits(value, known[name]):
+            raise ValueError(f"the option {name} must be {_in_words(known[name])}, got {value!r}")
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Whether a value read from JSON has the type of a hint; a whole number is a float, too, and no number a bool."""
+    if get_origin(hint) is Sequence:
+        return isinstance(value, list | tuple) and len(value) > 0 and all(_fits(one, *get_args(hint)) for one in value)
+    if get_args(hint):
+        return any(_fits(value, one) for one in get_args(hint))
+    if isinstance(value, bool) or hint is bool:
+        return isinstance(value, bool) and hint is bool
+    return isinstance(value, (int, float) if hint is float else hint)
+
+
+def _in_words(hint: Any) -> str:
+    if get_origin(hint) is Sequence:
+        return f"a list, each {_in_words(*get_args(hint))}"
+    if get_args(hint):
+        return " or ".join(_in_words(one) for one in get_args(hint))
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", NoneType: "null"}
+    return words[hint]
+
+
+def _step_name(step: int) -> str:
+    return f"step-{step:06d}"
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    """The run's own checkpoints, the newest last; copies that somebody named otherwise are none."""
+    """The checkpoints of a run, the newest last; copies under other names do not count."""
     own = [path for path in folder.glob("step-*") if re.fullmatch(r"step-\d+", path.name)]
     return sorted(own, key=lambda path: int(path.name.removeprefix("step-")))
 
 
 def _newest(folder: Path) -> Checkpoint:
-    """The newest checkpoint that is whole, with a line about each newer one that is not."""
+    """The newest whole checkpoint; each newer one that is damaged is named in a printed line."""
     problems = []
     for candidate in reversed(_checkpoints(folder)):
         try:
@@ -250,25 +389,46 @@ def _newest(folder: Path) -> Checkpoint:
         for problem in problems:
             tqdm.write(f"passed over: {problem}")
         return checkpoint
-    raise CheckpointError("; ".join(problems) or f"{folder} holds no checkpoint: a folder that train wrote is needed")
-
-
-def _write_card(folder: Path, card: ModelCard) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / MODEL_FILE).write_text(json.dumps(asdict(card), indent=2, ensure_ascii=False), encoding="utf-8")
+    raise CheckpointError("; ".join(problems) or f"{folder} holds no checkpoint: name a folder that train wrote")
 
 
 def _read_card(folder: Path) -> ModelCard:
     try:
         card = json.loads((folder / MODEL_FILE).read_text(encoding="utf-8"))
         return ModelCard(card["model"], tuple(card["class_names"]), card["options"])
+    except FileNotFoundError:
+        raise CheckpointError(f"{folder} holds no {MODEL_FILE}: name a folder that train wrote") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder} holds no {MODEL_FILE} that can be read: {error!r}") from error
+        raise CheckpointError(f"{folder / MODEL_FILE} is damaged ({type(error).__name__}: {error})") from error
 
 
 def _as_written(card: ModelCard) -> dict[str, object]:
-    """What JSON makes of it, which knows no tuples."""
+    """The card as JSON stores it, without tuples."""
     return json.loads(json.dumps(asdict(card)))
+
+
+def _locked(folder: Path) -> IO:
+    """The open, locked lock file of a folder; raises CheckpointError if another process holds it.
+
+    The operating system frees the lock of a process that dies, and no child process inherits it. Where the file system
+    has no locks, as on some network drives, nothing is locked.
+    """
+    file = (folder / LOCK_FILE).open("a")
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        file.close()
+        raise CheckpointError(f"another training is writing into {folder} right now: name another folder") from None
+    except OSError:
+        pass
+    return file
 
 
 def _flat_state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -276,8 +436,12 @@ def _flat_state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     return {f"{index}.{name}": value for index, values in state.items() for name, value in values.items()}
 
 
-def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+def _save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Raises OSError if the file cannot be written."""
+    try:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+    except SafetensorError as error:
+        raise OSError(f"{path} cannot be written: {error}") from None
 
 
 def _digest(path: Path) -> str:
@@ -286,7 +450,7 @@ def _digest(path: Path) -> str:
 
 
 def _sync(folder: Path) -> None:
-    """Have the system put every file on the disk, so that a power cut after the rename finds them whole."""
+    """Have the operating system write every file to the disk, so that they survive a power cut after the rename."""
     for path in folder.iterdir():
         with path.open("r+b") as file:  # Windows syncs no file that is open for reading only
             os.fsync(file.fileno())

@@ -1,16 +1,17 @@
-"""The map: Faster R-CNN from image to detections, with the stages of a lesson lit.
+"""The diagram of Faster R-CNN, from image to detections, with the stages of a lesson highlighted.
 
-Every lesson opens with it, so it answers "where am I?" at a glance: a lit stage has a heavy black frame, bold type and
-a coloured ground, so one sees it without colour too; the small number on a stage is the lesson that builds it. Solid
-arrows are followed by every image, dashed ones only in training (the paper's figure 2 has the solid ones).
+Every lesson begins with it. A highlighted stage has a heavy black frame, bold text and a coloured background, so it is
+visible without colour too; the small number on a stage is its lesson. Solid arrows are the path of every image, dashed
+ones are for training only (the paper's figure 2 has the solid ones).
 
-Everything is measured in the map's own units, equal on both axes and upwards, see `MAP_SIZE`. A sketch fills its
-frame: it is a function from a `Frame` to the artists in it.
+Coordinates are the diagram's own, equal on both axes, y upwards, see `MAP_SIZE`. A sketch is a function from a `Frame`
+to the artists that fill it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import exp
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -21,8 +22,23 @@ from matplotlib.path import Path
 from matplotlib.text import Text
 
 from frcnn_edu.viz.box_plots import SEAM, line_style
-from frcnn_edu.viz.heat_maps import COLORS
-from frcnn_edu.viz.palette import GREEN, ORANGE, SKY_BLUE, STATES, VERMILION, YELLOW, state_index
+from frcnn_edu.viz.palette import (
+    COLOR_MAP,
+    GREEN,
+    GROUND,
+    INK,
+    LEAF,
+    LIT_GROUND,
+    NIGHT,
+    ORANGE,
+    QUIET_INK,
+    SKY,
+    SKY_BLUE,
+    STATES,
+    VERMILION,
+    YELLOW,
+    state_index,
+)
 
 IMAGE = "image"
 BACKBONE = "backbone"
@@ -38,23 +54,16 @@ DETECTIONS = "detections"
 STAGES = (IMAGE, BACKBONE, ANCHORS, LABELING, RPN, LOSS, BOX_REGRESSION, PROPOSALS, ROI_POOLING, HEADS, DETECTIONS)
 
 MAP_SIZE = (119.5, 58.0)
-FIGURE_WIDTH = 9.8  # inches; the type stays readable where a page shrinks the map to 840 px
-TYPE_SIZE = 9.5  # points
-LINE_HEIGHT = 2.3  # of a line of type
+FIGURE_WIDTH = 9.8  # inches; text stays legible where a page shrinks the diagram to 840 px
+FONT_SIZE = 9.5  # points
+LINE_HEIGHT = 2.3
 PADDING = 1.2  # between a frame and its sketch
-BADGE_RADIUS = 1.7  # of the lesson's number
+BADGE_RADIUS = 1.7
 TIMES = "\N{MULTIPLICATION SIGN}"
 
-INK = "#222222"
-QUIET_INK = "#666666"
 QUIET_ALPHA = 0.4
-GROUND = "#F4F4F4"
-LIT_GROUND = "#FFF1A8"
 FRAME_WIDTH = 1.0  # points
 LIT_FRAME_WIDTH = 3.5
-LEAF = "#A9D8C6"
-SKY = "#D5ECF8"
-NIGHT = "#3B3B3B"
 
 
 @dataclass(frozen=True)
@@ -71,17 +80,17 @@ class Frame:
         return self.x + x * self.width, self.y + y * self.height
 
     def part(self, x: float, y: float, width: float, height: float) -> "Frame":
-        """The rectangle that starts at these fractions and spans those."""
+        """The part of it with this lower left corner and this size, as fractions of the width and the height."""
         return Frame(*self.at(x, y), width * self.width, height * self.height)
 
-    def rectangle(self, **style: object) -> Rectangle:
-        """It as a patch."""
+    def rectangle(self, **style: Any) -> Rectangle:
+        """The rectangle as a patch."""
         return Rectangle((self.x, self.y), self.width, self.height, **style)
 
 
 @dataclass(frozen=True)
-class Station:
-    """A place on the map: the stage it belongs to, its title, the lesson that builds it, where it is, what it shows."""
+class Block:
+    """One block of the diagram: its stage, its title, the lesson about it, its frame and its sketch."""
 
     stage: str
     title: str
@@ -91,7 +100,7 @@ class Station:
 
 
 def draw_architecture(lit: str | Iterable[str] | None = None, ax: Axes | None = None) -> Axes:
-    """Draw the map with the stage or stages called `lit` lit; without any, all are shown alike.
+    """Draw the diagram with the stage or stages `lit` highlighted; without any, all look the same.
 
     Raises ValueError for a stage that is not one of `STAGES`.
     """
@@ -101,12 +110,12 @@ def draw_architecture(lit: str | Iterable[str] | None = None, ax: Axes | None = 
         _, ax = plt.subplots(figsize=(FIGURE_WIDTH, FIGURE_WIDTH * height / width), layout="constrained")
     ax.set(xlim=(0, MAP_SIZE[0]), ylim=(0, MAP_SIZE[1]), aspect="equal")
     ax.set_axis_off()
-    for road in _roads():
-        ax.add_patch(road)
-    for station in STATIONS:
-        _draw_station(ax, station, lit=station.stage in stages, quiet=bool(stages) and station.stage not in stages)
-    ax.add_artist(_type(66, 49.7, "one feature map serves both stages", color=QUIET_INK))
-    _draw_key(ax, with_frame=bool(stages))
+    for arrow in _arrows():
+        ax.add_patch(arrow)
+    for block in BLOCKS:
+        _draw_block(ax, block, lit=block.stage in stages, quiet=bool(stages) and block.stage not in stages)
+    ax.add_artist(_text(66, 49.7, "one feature map serves both stages", color=QUIET_INK))
+    _draw_legend(ax, with_frame=bool(stages))
     return ax
 
 
@@ -114,55 +123,55 @@ def _checked(lit: str | Iterable[str] | None) -> set[str]:
     stages = {lit} if isinstance(lit, str) else set(lit or ())
     unknown = sorted(stages - set(STAGES))
     if unknown:
-        raise ValueError(f"no stage is called {unknown[0]!r}; there are {', '.join(STAGES)}")
+        raise ValueError(f"unknown stage {unknown[0]!r}; there are {', '.join(STAGES)}")
     return stages
 
 
-def _draw_station(ax: Axes, station: Station, lit: bool, quiet: bool) -> None:
-    frame, ink = station.frame, QUIET_INK if quiet else INK
+def _draw_block(ax: Axes, block: Block, lit: bool, quiet: bool) -> None:
+    frame, ink = block.frame, QUIET_INK if quiet else INK
     weight = "bold" if lit else "normal"
     ground = FancyBboxPatch((frame.x, frame.y), frame.width, frame.height, boxstyle="round,pad=0,rounding_size=1.2")
     ground.set(facecolor=LIT_GROUND if lit else GROUND, edgecolor="black" if lit else QUIET_INK)
-    ground.set(linewidth=LIT_FRAME_WIDTH if lit else FRAME_WIDTH, zorder=2, gid=station.stage)
+    ground.set(linewidth=LIT_FRAME_WIDTH if lit else FRAME_WIDTH, zorder=2, gid=block.stage)
     ax.add_patch(ground)
     foot = LINE_HEIGHT + PADDING
     inside = Frame(frame.x + PADDING, frame.y + foot, frame.width - 2 * PADDING, frame.height - foot - PADDING)
-    for artist in station.sketch(inside):
+    for artist in block.sketch(inside):
         artist.set(zorder=3)
-        if isinstance(artist, Text):  # type pales in colour only, so that it can still be read
+        if isinstance(artist, Text):  # text changes its colour only, to stay legible
             artist.set_color(ink)
         elif quiet:
             artist.set_alpha(QUIET_ALPHA)
         ax.add_artist(artist)
-    ax.add_artist(_type(frame.at(0.5, 0)[0], frame.y + foot / 2, station.title, color=ink, weight=weight, zorder=4))
-    for artist in _badge(frame.at(0.97, 0.97), station.lesson, "black" if lit else "white", "white" if lit else ink):
+    ax.add_artist(_text(frame.at(0.5, 0)[0], frame.y + foot / 2, block.title, color=ink, weight=weight, zorder=4))
+    for artist in _badge(frame.at(0.97, 0.97), block.lesson, "black" if lit else "white", "white" if lit else ink):
         ax.add_artist(artist)
 
 
 def _badge(place: tuple[float, float], number: str, ground: str, ink: str) -> list[Artist]:
-    """The number of a lesson on a small disc."""
+    """The number of a lesson on a disc."""
     disc = Circle(place, BADGE_RADIUS, facecolor=ground, edgecolor=ink if ground == "white" else ground, zorder=5)
-    return [disc, _type(*place, number, color=ink, fontsize=TYPE_SIZE - 1, zorder=6)]
+    return [disc, _text(*place, number, color=ink, fontsize=FONT_SIZE - 1, zorder=6)]
 
 
-def _draw_key(ax: Axes, with_frame: bool) -> None:
-    """What arrows, numbers and frames mean, in the free corner."""
+def _draw_legend(ax: Axes, with_frame: bool) -> None:
+    """The meaning of arrows, numbers and frames."""
     left, right, top, bottom = 64.0, 91.0, 12.5, 9.0
-    for y, text, dashed in ((top, "every image", False), (bottom, "only in training", True)):
-        ax.add_patch(_road((left, y), (left + 7, y), dashed=dashed))
-        ax.add_artist(_type(left + 8.5, y, text, ha="left"))
+    for y, text, dashed in ((top, "every image", False), (bottom, "training only", True)):
+        ax.add_patch(_arrow((left, y), (left + 7, y), dashed=dashed))
+        ax.add_artist(_text(left + 8.5, y, text, ha="left"))
     for artist in _badge((right + 1.5, top), "01", "white", INK):
         ax.add_artist(artist)
-    ax.add_artist(_type(right + 4.5, top, "the lesson about it", ha="left"))
+    ax.add_artist(_text(right + 4.5, top, "lesson", ha="left"))
     if with_frame:
         frame = Frame(right, bottom - 1, 3, 2)
         ax.add_patch(frame.rectangle(facecolor=LIT_GROUND, edgecolor="black", linewidth=LIT_FRAME_WIDTH - 1))
-        ax.add_artist(_type(right + 4.5, bottom, "you are here", ha="left"))
+        ax.add_artist(_text(right + 4.5, bottom, "you are here", ha="left"))
 
 
-def _roads() -> list[FancyArrowPatch]:
-    """The arrows, each from station to station; they bend at the points between."""
-    always = [
+def _arrows() -> list[FancyArrowPatch]:
+    """The arrows from block to block, each with the points where it bends."""
+    always: list[list[tuple[float, float]]] = [
         [(14, 48), (19, 48)],  # image -> backbone
         [(32, 48), (37, 48)],  # backbone -> feature map
         [(50, 48), (82, 48)],  # feature map -> RoI pooling
@@ -175,40 +184,39 @@ def _roads() -> list[FancyArrowPatch]:
         [(88.5, 35), (88.5, 40)],  # proposals -> RoI pooling
         [(107, 40), (107, 35)],  # heads -> detections
     ]
-    training = [
+    training: list[list[tuple[float, float]]] = [
         [(24.5, 20), (24.5, 16)],  # anchors -> labeling
         [(14, 8), (18, 8)],  # ground truth -> labeling
         [(31, 8), (42, 8)],  # labeling -> loss
         [(48.5, 20), (48.5, 16)],  # RPN -> loss
         [(115.5, 40), (115.5, 4), (55, 4)],  # heads -> loss
     ]
-    return [_road(*points) for points in always] + [_road(*points, dashed=True) for points in training]
+    return [_arrow(*points) for points in always] + [_arrow(*points, dashed=True) for points in training]
 
 
-def _road(*points: tuple[float, float], dashed: bool = False) -> FancyArrowPatch:
+def _arrow(*points: tuple[float, float], dashed: bool = False) -> FancyArrowPatch:
     style = {"linestyle": (0, (3, 2)), "color": QUIET_INK} if dashed else {"color": INK}
     return FancyArrowPatch(
         path=Path(points), arrowstyle="-|>", mutation_scale=11, linewidth=1.4, zorder=1, capstyle="butt", **style
     )
 
 
-def _type(x: float, y: float, text: str, **style: object) -> Text:
-    """A piece of type, centred on (x, y) unless `style` says otherwise."""
-    return Text(x, y, text, **{"fontsize": TYPE_SIZE, "ha": "center", "va": "center", "color": INK, **style})
+def _text(x: float, y: float, text: str, **style: Any) -> Text:
+    """A text, centred on (x, y) by default."""
+    return Text(x, y, text, **{"fontsize": FONT_SIZE, "ha": "center", "va": "center", "color": INK, **style})
 
 
-def _outline(frame: Frame, state: str) -> list[Artist]:
-    """A box in the look that the palette gives its state; a solid one has a dark seam."""
+def _boxes(state: str, *frames: Frame) -> list[Artist]:
+    """Boxes in the palette's style of a state; a solid line has a dark outline."""
     style = line_style(STATES[state_index(state)])
     style["edgecolor"] = style.pop("color")
-    line = frame.rectangle(fill=False, **style)
-    if style["linestyle"] != "solid":
-        return [line]
-    return [frame.rectangle(fill=False, edgecolor=INK, linewidth=style["linewidth"] + SEAM / 2), line]
+    dark = {"edgecolor": INK, "linewidth": style["linewidth"] + SEAM / 2}
+    styles = [dark, style] if style["linestyle"] == "solid" else [style]
+    return [frame.rectangle(fill=False, **one) for frame in frames for one in styles]
 
 
 def _image(frame: Frame) -> list[Artist]:
-    """A landscape with a house: sky, hill, sun, and the object that the detector is after."""
+    """A landscape with a house, which is the object."""
     house = _house(frame)
     roof = [house.at(0, 0.6), house.at(0.5, 1), house.at(1, 0.6)]
     hill = [frame.at(0, 0), frame.at(0, 0.25), frame.at(0.45, 0.5), frame.at(1, 0.2), frame.at(1, 0)]
@@ -226,7 +234,7 @@ def _house(frame: Frame) -> Frame:
 
 
 def _slabs(frame: Frame) -> list[Artist]:
-    """Feature maps that shrink as their channels grow: each slab lower and thicker than the one before."""
+    """Feature maps of the backbone: each is smaller, with more channels, than the one before."""
     sizes = ((0.0, 0.1, 1.0), (0.18, 0.13, 0.74), (0.4, 0.18, 0.52), (0.68, 0.32, 0.34))  # left, thickness, height
     return [
         frame.part(left, 0.5 - height / 2, thickness, height).rectangle(
@@ -237,10 +245,10 @@ def _slabs(frame: Frame) -> list[Artist]:
 
 
 def _feature_map(frame: Frame) -> list[Artist]:
-    """Cells, the brighter the nearer to the house of `_image`."""
-    cells, colors = 7, mpl.colormaps[COLORS]
+    """Cells that are brightest at the house of `_image`."""
+    cells, colors = 7, mpl.colormaps[COLOR_MAP]
     (house_x, house_y), size = _house(Frame(0, 0, 1, 1)).at(0.5, 0.5), 1 / cells
-    artists = []
+    artists: list[Artist] = []
     for x in (column * size for column in range(cells)):
         for y in (row * size for row in range(cells)):
             near = exp(-12 * ((x + size / 2 - house_x) ** 2 + (y + size / 2 - house_y) ** 2))
@@ -250,59 +258,48 @@ def _feature_map(frame: Frame) -> list[Artist]:
 
 
 def _anchors(frame: Frame) -> list[Artist]:
-    """The dots of the grid and, on one of them, boxes of three ratios and one area."""
+    """The centres of the cells and, on one of them, boxes of three ratios and one area."""
     dots = [
         Circle(frame.at(x / 6, y / 6), 0.25, facecolor=QUIET_INK, edgecolor="none") for x in range(7) for y in range(7)
     ]
     sides = [(0.54 / stretch, 0.54 * stretch) for stretch in (0.71, 1, 1.41)]
-    boxes = [_outline(frame.part(0.5 - w / 2, 0.5 - h / 2, w, h), "anchor") for w, h in sides]
-    return [*dots, *(artist for pair in boxes for artist in pair)]
+    return [*dots, *_boxes("anchor", *(frame.part(0.5 - w / 2, 0.5 - h / 2, w, h) for w, h in sides))]
 
 
-def _network(frame: Frame) -> list[Artist]:
-    """A convolution, then two siblings."""
-    trunk, upper, lower = (
-        frame.part(0, 0.2, 0.27, 0.6),
-        frame.part(0.42, 0.54, 0.58, 0.46),
-        frame.part(0.42, 0, 0.58, 0.46),
-    )
-    return [
-        *_plate(trunk, f"3{TIMES}3\nconv"),
-        *_plate(upper, f"1{TIMES}1 object?"),
-        *_plate(lower, f"1{TIMES}1 deltas"),
-        *(_road(trunk.at(1, 0.5), sibling.at(0, 0.5)) for sibling in (upper, lower)),
-    ]
+def _layers(frame: Frame, shared: str, upper: str, lower: str, split: float) -> list[Artist]:
+    """Shared layers, then two sibling layers, which begin at the fraction `split` of the width."""
+    parts = {
+        shared: frame.part(0, 0.2, split - 0.16, 0.6),
+        upper: frame.part(split, 0.54, 1 - split, 0.46),
+        lower: frame.part(split, 0, 1 - split, 0.46),
+    }
+    rectangles = [part.rectangle(facecolor="white", edgecolor=INK, linewidth=0.8) for part in parts.values()]
+    names = [_text(*part.at(0.5, 0.5), name) for name, part in parts.items()]
+    arrows = [_arrow(parts[shared].at(1, 0.5), parts[sibling].at(0, 0.5)) for sibling in (upper, lower)]
+    return [*rectangles, *names, *arrows]
 
 
-def _second_stage(frame: Frame) -> list[Artist]:
-    """Fully connected layers, then two siblings."""
-    trunk, upper, lower = frame.part(0, 0.2, 0.22, 0.6), frame.part(0.4, 0.54, 0.6, 0.46), frame.part(0.4, 0, 0.6, 0.46)
-    return [
-        *_plate(trunk, "fc\nfc"),
-        *_plate(upper, "classifier"),
-        *_plate(lower, "regressor"),
-        *(_road(trunk.at(1, 0.5), sibling.at(0, 0.5)) for sibling in (upper, lower)),
-    ]
+def _rpn_layers(frame: Frame) -> list[Artist]:
+    return _layers(frame, f"3{TIMES}3\nconv", f"1{TIMES}1 object?", f"1{TIMES}1 deltas", 0.42)
 
 
-def _plate(frame: Frame, text: str) -> list[Artist]:
-    return [frame.rectangle(facecolor="white", edgecolor=INK, linewidth=0.8), _type(*frame.at(0.5, 0.5), text)]
+def _head_layers(frame: Frame) -> list[Artist]:
+    return _layers(frame, "fc\nfc", "classifier", "regressor", 0.4)
 
 
 def _regression(frame: Frame) -> list[Artist]:
-    """An anchor pulled to the house."""
-    house = _house(frame)
-    pull = _road(frame.at(0.2, 0.72), house.at(0.02, 0.6))
-    return [*_image(frame), *_outline(frame.part(0.04, 0.3, 0.5, 0.55), "anchor"), *_outline(house, "positive"), pull]
+    """An anchor moved to the house."""
+    house, anchor = _house(frame), frame.part(0.04, 0.3, 0.5, 0.55)
+    arrow = _arrow(frame.at(0.2, 0.72), house.at(0.02, 0.6))
+    return [*_image(frame), *_boxes("anchor", anchor), *_boxes("positive", house), arrow]
 
 
 def _proposals(frame: Frame) -> list[Artist]:
-    """A few boxes kept, their doubles suppressed."""
+    """Two boxes kept, and two that NMS suppressed."""
     house = _house(frame)
-    doubles = [house.part(-0.2, -0.12, 1.1, 1.1), house.part(0.15, 0.1, 1.1, 1.05)]
-    kept = [house, frame.part(0.05, 0.62, 0.3, 0.34)]
-    drawn = [_outline(box, "suppressed") for box in doubles] + [_outline(box, "positive") for box in kept]
-    return [*_image(frame), *(artist for pair in drawn for artist in pair)]
+    suppressed = house.part(-0.2, -0.12, 1.1, 1.1), house.part(0.15, 0.1, 1.1, 1.05)
+    kept = house, frame.part(0.05, 0.62, 0.3, 0.34)
+    return [*_image(frame), *_boxes("suppressed", *suppressed), *_boxes("positive", *kept)]
 
 
 def _pooling(frame: Frame) -> list[Artist]:
@@ -314,28 +311,30 @@ def _pooling(frame: Frame) -> list[Artist]:
 
 
 def _detections(frame: Frame) -> list[Artist]:
-    """The house found, with its score."""
+    """The house detected, with its score."""
     house = _house(frame)
-    score = _type(*house.at(0.5, 1.04), "0.98", va="bottom", weight="bold")
-    return [*_image(frame), *_outline(house, "detection"), score]
+    score = _text(*house.at(0.5, 1.04), "0.98", va="bottom", weight="bold")
+    return [*_image(frame), *_boxes("detection", house), score]
 
 
 def _ground_truth(frame: Frame) -> list[Artist]:
-    return [*_image(frame), *_outline(_house(frame), "ground truth")]
+    return [*_image(frame), *_boxes("ground truth", _house(frame))]
 
 
 def _labeling(frame: Frame) -> list[Artist]:
     """The ground truth with a positive, an ignored and a negative anchor."""
     truth = frame.part(0.3, 0.2, 0.42, 0.6)
-    anchors = {"positive": truth.part(0.08, 0.08, 1, 1), "ignored": truth.part(-0.42, -0.28, 1, 1)}
-    anchors["negative"] = frame.part(0.02, 0.62, 0.28, 0.38)
-    drawn = [_outline(truth, "ground truth"), *(_outline(box, state) for state, box in anchors.items())]
-    night = frame.rectangle(facecolor=NIGHT, edgecolor=INK, linewidth=0.8)
-    return [night, *(artist for pair in drawn for artist in pair)]
+    return [
+        frame.rectangle(facecolor=NIGHT, edgecolor=INK, linewidth=0.8),
+        *_boxes("ground truth", truth),
+        *_boxes("positive", truth.part(0.08, 0.08, 1, 1)),
+        *_boxes("ignored", truth.part(-0.42, -0.28, 1, 1)),
+        *_boxes("negative", frame.part(0.02, 0.62, 0.28, 0.38)),
+    ]
 
 
 def _loss(frame: Frame) -> list[Artist]:
-    """A curve that falls."""
+    """A falling curve."""
     steps = [step / 30 for step in range(31)]
     curve = Path([frame.at(0.06 + 0.92 * step, 0.08 + 0.85 * exp(-3.5 * step)) for step in steps])
     axes = Path([frame.at(0, 1), frame.at(0, 0), frame.at(1, 0)])
@@ -345,19 +344,19 @@ def _loss(frame: Frame) -> list[Artist]:
     ]
 
 
-STATIONS: Sequence[Station] = (
-    Station(IMAGE, "image", "08", Frame(0.5, 40, 13.5, 16), _image),
-    Station(BACKBONE, "backbone", "08", Frame(19, 40, 13, 16), _slabs),
-    Station(BACKBONE, "feature map", "08", Frame(37, 40, 13, 16), _feature_map),
-    Station(ROI_POOLING, "RoI pooling", "06", Frame(82, 40, 13, 16), _pooling),
-    Station(HEADS, "second stage", "07", Frame(100, 40, 17.5, 16), _second_stage),
-    Station(ANCHORS, "anchors", "01", Frame(18, 20, 13, 15), _anchors),
-    Station(RPN, "region proposal network", "03", Frame(36, 20, 24, 15), _network),
-    Station(BOX_REGRESSION, "box regression", "04", Frame(63.5, 20, 15, 15), _regression),
-    Station(PROPOSALS, "proposals", "05", Frame(82, 20, 13, 15), _proposals),
-    Station(DETECTIONS, "detections", "07", Frame(100.5, 20, 13, 15), _detections),
-    Station(LABELING, "ground truth", "02", Frame(0.5, 1, 13.5, 15), _ground_truth),
-    Station(LABELING, "IoU labeling", "02", Frame(18, 1, 13, 15), _labeling),
-    Station(LOSS, "loss", "03", Frame(42, 1, 13, 15), _loss),
+BLOCKS: Sequence[Block] = (
+    Block(IMAGE, "image", "08", Frame(0.5, 40, 13.5, 16), _image),
+    Block(BACKBONE, "backbone", "08", Frame(19, 40, 13, 16), _slabs),
+    Block(BACKBONE, "feature map", "08", Frame(37, 40, 13, 16), _feature_map),
+    Block(ROI_POOLING, "RoI pooling", "06", Frame(82, 40, 13, 16), _pooling),
+    Block(HEADS, "second stage", "07", Frame(100, 40, 17.5, 16), _head_layers),
+    Block(ANCHORS, "anchors", "01", Frame(18, 20, 13, 15), _anchors),
+    Block(RPN, "region proposal network", "03", Frame(36, 20, 24, 15), _rpn_layers),
+    Block(BOX_REGRESSION, "box regression", "04", Frame(63.5, 20, 15, 15), _regression),
+    Block(PROPOSALS, "proposals", "05", Frame(82, 20, 13, 15), _proposals),
+    Block(DETECTIONS, "detections", "07", Frame(100.5, 20, 13, 15), _detections),
+    Block(LABELING, "ground truth", "02", Frame(0.5, 1, 13.5, 15), _ground_truth),
+    Block(LABELING, "IoU labeling", "02", Frame(18, 1, 13, 15), _labeling),
+    Block(LOSS, "loss", "03", Frame(42, 1, 13, 15), _loss),
 )
-"""Every station, at its place."""
+"""Every block, in its place."""

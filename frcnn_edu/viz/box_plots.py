@@ -1,10 +1,11 @@
 """Boxes on an image: ground truth, anchors, proposals, detections.
 
-How a box looks says which state it is in (see `palette`): hue, dashes and width, the same as on the canvas in the
-browser. A dark seam under each line keeps it visible on bright photographs.
+Colour, dashes and width of a box show its state (see `palette`), as on the canvas in the browser. A dark outline under
+each line keeps it visible on bright images.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.patheffects as effects
 import torch
@@ -21,24 +22,29 @@ from frcnn_edu.viz.labels import add_label
 from frcnn_edu.viz.palette import STATES, State, state_index
 
 POINTS_PER_PIXEL = 0.75
-"""The palette measures in CSS pixels, 96 to the inch, matplotlib in points, 72."""
+"""The palette uses CSS pixels, 96 per inch, matplotlib points, 72 per inch."""
 
 SEAM = 1.0
-"""How much wider than its line the seam is, in points."""
+"""How much wider than its line the dark outline is, in points."""
 
 MOST_SEAMS = 400
-"""Beyond this many boxes the seams would hide the picture, and drawing them takes seconds."""
+"""With more boxes there are no outlines: they would merge and hide the image, and drawing them takes seconds."""
 
 MARGIN = 0.01
-"""Room for half a line around a view that anchors have widened, as a share of its longer side."""
+"""Margin for half a line where anchors cross the border of the image, as a share of the view's longer side."""
 
-States = str | Sequence[str] | Tensor
+Labels = Sequence[str] | Sequence[int] | Tensor
+States = str | Sequence[str] | Sequence[int] | Tensor
+
+DPI = 100
+FILE_WIDTH, LONGEST_SIDE, SHORTEST_SIDE = 640, 2000, 160
+"""Pixels of a drawing that goes into a file: a strip of 1 x 5000 would take 61 GB at that width."""
 
 
 def draw_boxes(
     image: Tensor,
     boxes: Tensor,
-    labels: Sequence[str] | Tensor | None = None,
+    labels: Labels | None = None,
     scores: Tensor | None = None,
     states: States | None = None,
     class_names: Sequence[str] | None = None,
@@ -47,10 +53,10 @@ def draw_boxes(
 ) -> Axes:
     """Draw boxes, (N, 4) in pixels, on an image, (3, H, W) in [0, 1], each in the colour and dashes of its state.
 
-    `labels` are N strings, or class indices (N,) that `class_names` spells out; `scores` (N,) are written behind them.
-    `states` is one name of the palette, N of them, or their indices (N,); without it boxes are detections if they
-    have scores, else ground truth. Several states get a legend below. Raises TypeError or ValueError for what is no
-    image, no boxes, or not one entry per box, and KeyError for an unknown state.
+    `labels` are N strings, or indices (N,) into `class_names`; `scores`, (N,), are appended to them. `states` is one
+    name of the palette, N names, or N indices; by default boxes with scores are detections, others ground truth.
+    Several states get a legend below. Raises TypeError or ValueError for an invalid image, invalid boxes, or where
+    there is not one entry per box, and KeyError for an unknown state.
     """
     check_boxes(boxes)
     texts = _texts(labels, scores, class_names, len(boxes))
@@ -65,11 +71,16 @@ def draw_boxes(
 
 
 def detections_figure(image: Tensor, boxes: Tensor, names: Sequence[str], scores: Tensor) -> Figure:
-    """An image with its detections, for a file: a figure of its own that the image fills, at least 640 px wide."""
+    """An image with its detections, for a file: a figure of its own that the image fills.
+
+    It is enlarged to a width of 640 px and reduced to a longer side of 2000 px; no side is shorter than 160 px.
+    """
     height, width = image.shape[-2:]
-    scale = max(1, 640 / width) / 100  # inches a pixel
-    figure = Figure(figsize=(width * scale, height * scale), dpi=100)
-    draw_boxes(image, boxes, labels=names, scores=scores, states="detection", ax=figure.add_axes((0, 0, 1, 1)))
+    scale = min(max(1, FILE_WIDTH / width), LONGEST_SIDE / max(width, height))
+    wide, high = (max(SHORTEST_SIDE, side * scale) / DPI for side in (width, height))  # inches
+    figure = Figure(figsize=(wide, high), dpi=DPI)
+    ax = draw_boxes(image, boxes, labels=names, scores=scores, states="detection", ax=figure.add_axes((0, 0, 1, 1)))
+    ax.set_adjustable("datalim")  # beside a narrow strip there is room for labels
     return figure
 
 
@@ -81,9 +92,9 @@ def draw_anchors(
     ax: Axes | None = None,
     title: str | None = None,
 ) -> Axes:
-    """Draw anchors, (N, 4) in pixels, with their centres as dots and ground-truth boxes, (M, 4), over them.
+    """Draw anchors, (N, 4) in pixels, with dots at their centres, and ground-truth boxes, (M, 4), over them.
 
-    The view grows to hold anchors that reach over the border; the image's own border is drawn then.
+    Where anchors cross the border of the image, the view is extended to show them, and the border is drawn.
     `states` as for `draw_boxes`. Raises what `draw_boxes` raises.
     """
     check_image(image)
@@ -94,8 +105,8 @@ def draw_anchors(
     indices += [state_index("ground truth")] * len(gt_boxes)
     left, top, right, bottom = _view(image, anchors)
     ax = show_image(image, figure_axes(right - left, bottom - top) if ax is None else ax, title)
-    centers = (anchors[:, :2] + anchors[:, 2:]).detach().cpu() / 2  # (N, 2)
-    ax.scatter(*centers.T, s=6, color="white", edgecolors="black", linewidths=0.5, zorder=3)
+    x, y = (anchors[:, :2] + anchors[:, 2:]).detach().cpu().T / 2  # (N,) each
+    ax.scatter(x, y, s=6, color="white", edgecolors="black", linewidths=0.5, zorder=3)
     _add_boxes(ax, torch.cat((anchors, gt_boxes)), indices)
     if (left, top, right, bottom) != (0, 0, image.shape[-1], image.shape[-2]):
         ax.add_patch(Rectangle((0, 0), image.shape[-1], image.shape[-2], fill=False, color="black", linewidth=1))
@@ -105,8 +116,8 @@ def draw_anchors(
     return ax
 
 
-def line_style(state: State) -> dict:
-    """A state's colour, width and dashes as matplotlib spells them (it counts dashes in line widths)."""
+def line_style(state: State) -> dict[str, Any]:
+    """A state's colour, width and dashes as arguments of matplotlib, which measures dashes in line widths."""
     dashes = tuple(length / state.width for length in state.dash)
     return {
         "color": state.color,
@@ -115,29 +126,33 @@ def line_style(state: State) -> dict:
     }
 
 
+def box_collection(boxes: Tensor, style: dict[str, Any]) -> PolyCollection:
+    """Boxes, (N, 4), as one collection in a `line_style`; a patch for each takes seconds with 17 100 anchors."""
+    corners = boxes.detach().cpu()[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2).numpy()  # (N, 4 corners, 2)
+    style = {"edgecolor" if name == "color" else name: value for name, value in style.items()}
+    return PolyCollection(corners, facecolor="none", **style)  # type: ignore[arg-type]  # the stubs know lists only
+
+
 def _add_boxes(ax: Axes, boxes: Tensor, indices: list[int]) -> None:
-    """One collection per state, in the palette's order: a patch per box would take seconds for 17 100 anchors."""
-    of_state = torch.tensor(indices)
-    x1, y1, x2, y2 = boxes.detach().cpu().unbind(1)
-    corners = torch.stack((x1, y1, x2, y1, x2, y2, x1, y2), dim=1).reshape(-1, 4, 2)  # (N, 4 corners, 2)
+    """One collection per state, in the palette's order."""
     for index in sorted(set(indices)):
         style = line_style(STATES[index])
-        style["edgecolor"] = style.pop("color")
-        lines = PolyCollection(corners[of_state == index].numpy(), facecolor="none", label=STATES[index].name, **style)
+        lines = box_collection(boxes[[one == index for one in indices]], style)
+        lines.set_label(STATES[index].label)
         if len(boxes) <= MOST_SEAMS:
             lines.set_path_effects(_seam(style["linewidth"]))
         ax.add_collection(lines, autolim=False)
 
 
 def _seam(line_width: float) -> list[effects.AbstractPathEffect]:
-    """The effects that draw a wider, darker line first and the line itself over it."""
+    """The effects that draw a wider, dark line under a line of this width."""
     return [effects.Stroke(linewidth=line_width + SEAM, foreground="black", alpha=0.6), effects.Normal()]
 
 
 def _add_legend(ax: Axes, indices: list[int]) -> None:
-    """Name and number of boxes of each state, below the picture."""
+    """The name and the number of boxes of each state, below the image."""
     handles = [
-        Line2D([], [], label=f"{STATES[index].name} ({indices.count(index)})", **line_style(STATES[index]))
+        Line2D([], [], label=f"{STATES[index].label} ({indices.count(index)})", **line_style(STATES[index]))
         for index in sorted(set(indices))
     ]
     for handle in handles:
@@ -149,7 +164,7 @@ def _add_legend(ax: Axes, indices: list[int]) -> None:
 
 
 def _view(image: Tensor, boxes: Tensor) -> tuple[float, float, float, float]:
-    """The x1, y1, x2, y2 that hold the image and all boxes, with a margin on the sides where a box leaves the image."""
+    """x1, y1, x2, y2 around the image and all boxes, with a margin on the sides where a box crosses the border."""
     border = torch.tensor([[0.0, 0.0, image.shape[-1], image.shape[-2]]])
     everything = torch.cat((border, boxes.detach().cpu()))  # (1 + N, 4)
     low, high = everything[:, :2].amin(dim=0), everything[:, 2:].amax(dim=0)  # (2,) each
@@ -158,10 +173,8 @@ def _view(image: Tensor, boxes: Tensor) -> tuple[float, float, float, float]:
     return (*low.tolist(), *high.tolist())
 
 
-def _texts(
-    labels: Sequence[str] | Tensor | None, scores: Tensor | None, class_names: Sequence[str] | None, count: int
-) -> list[str]:
-    """What is written at each box: N strings, or none at all."""
+def _texts(labels: Labels | None, scores: Tensor | None, class_names: Sequence[str] | None, count: int) -> list[str]:
+    """The text of each box: N strings, or none at all."""
     if labels is None and scores is None:
         return []
     names = [""] * count if labels is None else _names(labels, class_names)
@@ -172,13 +185,13 @@ def _texts(
     return [name if value is None else f"{name} {value:.2f}".strip() for name, value in zip(names, values, strict=True)]
 
 
-def _names(labels: Sequence[str] | Tensor, class_names: Sequence[str] | None) -> list[str]:
-    entries = labels.tolist() if isinstance(labels, Tensor) else list(labels)
+def _names(labels: Labels, class_names: Sequence[str] | None) -> list[str]:
+    entries: list[Any] = labels.tolist() if isinstance(labels, Tensor) else list(labels)
     if class_names is None:
         return [str(entry) for entry in entries]
     beyond = [entry for entry in entries if not 0 <= entry < len(class_names)]
     if beyond:
-        raise ValueError(f"label {beyond[0]} has no name: class_names holds {len(class_names)}, from 0, the background")
+        raise ValueError(f"label {beyond[0]} has no name: class_names has {len(class_names)}, the background included")
     return [class_names[entry] for entry in entries]
 
 

@@ -1,6 +1,6 @@
 """Curves: losses over steps, recall over IoU, precision over recall.
 
-Lines differ in hue, in dashes and in the marker at their end, so that any one of the three is enough.
+Lines differ in colour, in dashes and in the marker at their end; any one of the three tells them apart.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,19 +10,8 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from frcnn_edu.viz.palette import GREEN, ORANGE, PURPLE, SKY_BLUE, VERMILION
+from frcnn_edu.viz.palette import CURVE_LINES
 
-BLUE = "#0072B2"
-BLACK = "#000000"
-LINES = (
-    (BLUE, "solid", "o"),
-    (VERMILION, "dashed", "s"),
-    (GREEN, "dashdot", "^"),
-    (ORANGE, (0, (1, 1.5)), "D"),
-    (PURPLE, (0, (8, 2, 1, 2, 1, 2)), "v"),
-    (SKY_BLUE, (0, (3, 1)), "P"),
-    (BLACK, (0, (12, 3)), "X"),
-)
 FIGURE_SIZE = (7.0, 4.0)
 
 Curve = Tensor | Sequence[float]
@@ -38,10 +27,10 @@ def plot_curves(
 ) -> Axes:
     """Plot named curves, each (N,), over common positions `x`, (N,), or over 0, 1, 2, …
 
-    NaN leaves a gap. Raises ValueError for no curve, more than there are line styles, or lengths that differ.
+    NaN leaves a gap. Raises ValueError for no curve, more curves than line styles, or lengths that differ.
     """
-    if not 1 <= len(curves) <= len(LINES):
-        raise ValueError(f"between 1 and {len(LINES)} curves can be told apart, got {len(curves)}")
+    if not 1 <= len(curves) <= len(CURVE_LINES):
+        raise ValueError(f"between 1 and {len(CURVE_LINES)} curves can be told apart, got {len(curves)}")
     rows = {name: _row(name, curve) for name, curve in curves.items()}
     places = {name: torch.arange(len(row)) if x is None else _row("x", x) for name, row in rows.items()}
     for name, row in rows.items():
@@ -49,7 +38,7 @@ def plot_curves(
             raise ValueError(f"x has {len(places[name])} positions, but curve {name!r} {len(row)} values")
     if ax is None:
         _, ax = plt.subplots(figsize=FIGURE_SIZE, layout="constrained")
-    for (name, row), (color, dashes, marker) in zip(rows.items(), LINES, strict=False):
+    for (name, row), (color, dashes, marker) in zip(rows.items(), CURVE_LINES, strict=False):
         ax.plot(places[name], row, color=color, linestyle=dashes, marker=marker, markevery=[len(row) - 1], label=name)
     ax.set(xlabel=x_label, ylabel=y_label, title=title or "")
     ax.grid(alpha=0.3)
@@ -61,5 +50,5 @@ def plot_curves(
 def _row(name: str, curve: Curve) -> Tensor:
     values = torch.as_tensor(curve).detach().cpu().float()
     if values.ndim != 1 or len(values) == 0:
-        raise ValueError(f"{name!r} must be a row of at least one number, got shape {tuple(values.shape)}")
+        raise ValueError(f"{name!r} must have shape (N,) with N at least 1, got {tuple(values.shape)}")
     return values

@@ -1,7 +1,7 @@
 """Heat maps: a value per cell of a feature map, laid over the image that it was computed from.
 
 Cells are drawn as squares and not smoothed: how coarse the map is, is what the lessons are about. The colours are
-cividis, made to read the same with and without colour vision.
+the palette's.
 """
 
 import matplotlib as mpl
@@ -9,8 +9,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from frcnn_edu.viz.axes import show_image
-
-COLORS = "cividis"
+from frcnn_edu.viz.palette import COLOR_MAP
 
 
 def draw_heat_map(
@@ -26,11 +25,10 @@ def draw_heat_map(
 ) -> Axes:
     """Lay `heat`, (h, w), over an image, (3, H, W) in [0, 1], with a colour bar called `label`.
 
-    A cell covers `stride` pixels; without one the map is stretched over the image. `offset` says where the point that
-    a cell speaks for lies, as in `grid_anchors`: at 0.5 cell (0, 0) begins in the corner, at 0 it is centred there.
-    `limits` are the values of the darkest and the brightest colour, the map's own extremes by default. NaN is left
-    clear.
-    Raises TypeError or ValueError where `image` is none, `heat` is no map, or a number cannot be meant.
+    A cell covers `stride` pixels; without it the map is stretched over the image. `offset` is the centre of cell
+    (0, 0) in cells, as in `grid_anchors`: at 0.5 the cell begins in the image's corner, at 0 it is centred there.
+    `limits` are the values of the darkest and the brightest colour, by default the map's extremes. NaN is transparent.
+    Raises TypeError or ValueError for an invalid image, heat map or number.
     """
     _check_heat_map(heat)
     if limits is not None and not limits[0] < limits[1]:
@@ -47,7 +45,7 @@ def draw_heat_map(
     extent = (left, left + columns * cell_width, top + rows * cell_height, top)
     low, high = limits or (None, None)
     values = heat.detach().cpu().float().numpy()  # (h, w)
-    colors = mpl.colormaps[COLORS]
+    colors = mpl.colormaps[COLOR_MAP]
     overlay = ax.imshow(values, colors, alpha=alpha, vmin=low, vmax=high, extent=extent, interpolation="nearest")
     ax.set(xlim=(0, width), ylim=(height, 0))
     ax.figure.colorbar(overlay, ax=ax, label=label, shrink=0.8, pad=0.02)
@@ -59,7 +57,7 @@ def _check_heat_map(heat: Tensor) -> None:
         raise TypeError(f"heat must be a tensor (h, w), got {type(heat).__name__}")
     if heat.ndim != 2 or heat.numel() == 0:
         raise ValueError(
-            f"heat must be one map (h, w), got {tuple(heat.shape)}; pick a channel, or take its maximum over anchors"
+            f"heat must be one map (h, w), got {tuple(heat.shape)}; choose a channel, or take the maximum over anchors"
         )
     if heat.isnan().all() or heat.isinf().any():
-        raise ValueError("heat holds infinity or nothing but NaN; if a network made it, its training has diverged")
+        raise ValueError("heat contains infinity or only NaN; if a network computed it, its training has diverged")

@@ -1,47 +1,102 @@
-"""The palette: how a box looks, by the state that it is in.
+"""The palette: the only place where a colour, a dash or a width of a line is chosen.
 
-The canvas in the browser and the matplotlib pictures read the same list, so a positive anchor looks alike in both.
-Hues are those of Okabe and Ito, which stay apart under the common kinds of colour blindness; since eight hues over a
-photograph are still not enough, each state also has its own line: a dash pattern and a width. This module is data only
-and loads no drawing library.
+The scripts and style sheets in the browser and the matplotlib pictures read the same lists (`explorers.bundle` hands
+them over), so a positive anchor looks alike in all. Hues are those of Okabe and Ito, which stay apart under the common
+kinds of colour blindness; since eight hues over a photograph are still not enough, each state also has its own line: a
+dash pattern and a width. This module is data only and loads no drawing library.
 """
 
 import re
 from dataclasses import asdict, dataclass
 
-SKY_BLUE = "#56B4E9"
 BLUE = "#0072B2"
+SKY_BLUE = "#56B4E9"
 GREEN = "#009E73"
 VERMILION = "#D55E00"
 GREY = "#BBBBBB"
 YELLOW = "#F0E442"
 ORANGE = "#E69F00"
 PURPLE = "#CC79A7"
+PINK = "#F07CC0"
+WHITE = "#FFFFFF"
+BLACK = "#000000"
+INK = "#222222"
+QUIET_INK = "#666666"
+SLATE = "#555555"
+"""Behind samples of lines, which must stand out in light and dark themes."""
+FOCUS = "#1976D2"
+"""Round what the keyboard has reached, where the page has no colour of its own for that."""
+
+GROUND, LIT_GROUND = "#F4F4F4", "#FFF1A8"
+LEAF, SKY, NIGHT = "#A9D8C6", "#D5ECF8", "#3B3B3B"
+"""Grounds and the sketched scene on the map of the architecture."""
+
+COLORS = {
+    "blue": BLUE,
+    "sky-blue": SKY_BLUE,
+    "green": GREEN,
+    "vermilion": VERMILION,
+    "grey": GREY,
+    "yellow": YELLOW,
+    "orange": ORANGE,
+    "purple": PURPLE,
+    "white": WHITE,
+    "black": BLACK,
+    "ink": INK,
+    "slate": SLATE,
+    "focus": FOCUS,
+}
+"""The colours that scripts and style sheets use, by name."""
+
+TEXT_COLORS = {
+    "blue": (BLUE, "#6CC3F5"),
+    "orange": ("#B35C00", "#F0B050"),
+    "green": ("#007A59", "#4FD6AC"),
+    "vermilion": ("#B84F00", "#FF9A5C"),
+}
+"""Hues that text is written in: on light and on dark ground, each with a contrast of 4.5 to 1 or more."""
+
+COLOR_MAP = "cividis"
+"""matplotlib's name for the ramp from small values to large ones, which reads the same without colour vision."""
+
+RAMP = ("#00224E", "#1A386F", "#434E6C", "#61656F", "#7D7C78", "#9B9476", "#BCAE6C", "#DEC958", "#FEE838")
+"""The colours of `COLOR_MAP`, evenly spaced, for whoever has no matplotlib."""
+
+DASHED = (7, 5)
+SHORT_DASHES = (4, 4)
+LONG_DASHES = (12, 4)
+DOTTED = (2, 5)
+FINE_DOTS = (1.5, 3)
+DASH_DOT = (9, 3, 2, 3)
 
 
 @dataclass(frozen=True)
 class State:
-    """One way for a box to be: its name in the legend, its colour (#rrggbb), its dashes and its width.
+    """A look: one way for a box to be, or another line of a picture.
 
-    `dash` is on, off, on, off … in CSS pixels, and empty for a solid line; `width` is in CSS pixels too.
-    Raises ValueError for an empty name, a colour that is no #rrggbb, or a length that is not above 0.
+    Code finds it by its `key`; people read its `label`, which is the key unless given. `color` is #rrggbb; `dash` is
+    on, off, on, off … in CSS pixels, and empty for a solid line; `width` is in CSS pixels too.
+    Raises ValueError for an empty key, a colour that is not #rrggbb, or a length that is not above 0.
     """
 
-    name: str
+    key: str
     color: str
     dash: tuple[float, ...] = ()
     width: float = 1.5
+    label: str = ""
 
     def __post_init__(self) -> None:
-        if not self.name:
-            raise ValueError("a state needs a name: the legend shows it")
+        if not self.key:
+            raise ValueError("a state needs a key: code finds it by that")
         if not re.fullmatch(r"#[0-9a-fA-F]{6}", self.color):
-            raise ValueError(f"color of state {self.name!r} must be written #rrggbb, got {self.color!r}")
+            raise ValueError(f"color of state {self.key!r} must be written #rrggbb, got {self.color!r}")
         if len(self.dash) % 2 or not all(length > 0 for length in (*self.dash, self.width)):
             raise ValueError(
-                f"state {self.name!r} needs a width above 0 and dashes in pairs (on, off) above 0, "
+                f"state {self.key!r} needs a width above 0 and dashes in pairs (on, off) above 0, "
                 f"got width {self.width} and dash {self.dash}"
             )
+        if not self.label:
+            object.__setattr__(self, "label", self.key)
 
     def as_dict(self) -> dict:
         """The state as plain data, for the script in the browser."""
@@ -51,18 +106,58 @@ class State:
 STATES = (
     State("anchor", SKY_BLUE, width=1),
     State("positive", GREEN, width=2.5),
-    State("negative", VERMILION, dash=(7, 5), width=2),
-    State("ignored", GREY, dash=(2, 5), width=2),
+    State("negative", VERMILION, DASHED, width=2),
+    State("ignored", GREY, DOTTED, width=2),
     State("ground truth", YELLOW, width=3.5),
-    State("detection", ORANGE, dash=(12, 4), width=2.5),
-    State("suppressed", PURPLE, dash=(9, 3, 2, 3), width=2),
+    State("detection", ORANGE, LONG_DASHES, width=2.5),
+    State("suppressed", PURPLE, DASH_DOT, width=2),
 )
 """The states of the course, in this order; a box's state is its index here (see `state_index`)."""
 
+LOOKS = {
+    look.key: look
+    for look in (
+        State("wide", ORANGE, (7, 4), width=2.5),
+        State("square", SKY_BLUE, width=2.5),
+        State("tall", PINK, (14, 3, 3, 3), width=2.5),
+        State("reference", WHITE, (2, 4)),
+        State("curve", BLUE, width=2.5),
+        State("predicted", ORANGE, (7, 4), width=2.5),
+        State("start", SKY_BLUE, (7, 4), width=2),
+        State("followed", VERMILION, width=3),
+        State("others", GREEN, width=1),
+        State("read", SKY_BLUE, (8, 4), width=2.5),
+        State("answer", GREEN, width=2.5),
+        State("reached", SKY_BLUE, (6, 4), width=2.5, label="reached by a proposal"),
+        State("detected", ORANGE, width=2.5, label="rightly detected"),
+    )
+}
+"""Lines of the explorers that are not states of boxes, by key."""
 
-def state_index(name: str, states: tuple[State, ...] = STATES) -> int:
-    """The index of the state called `name`; raises KeyError that lists the names there are."""
-    names = [state.name for state in states]
-    if name not in names:
-        raise KeyError(f"no state is called {name!r}; there are {', '.join(names)}")
-    return names.index(name)
+RECALL_LOOKS = (
+    State("anchors", BLUE, width=2),
+    State("decoded", VERMILION, (7, 4), width=2),
+    State("top-k", GREEN, (10, 3, 2, 3), width=2),
+    State("after NMS", ORANGE, (2, 3), width=2),
+    State("detections", PURPLE, (14, 3), width=2),
+)
+"""The curves of recall after the steps of the proposals."""
+
+CURVE_LINES = (
+    (BLUE, "solid", "o"),
+    (VERMILION, "dashed", "s"),
+    (GREEN, "dashdot", "^"),
+    (ORANGE, (0, (1, 1.5)), "D"),
+    (PURPLE, (0, (8, 2, 1, 2, 1, 2)), "v"),
+    (SKY_BLUE, (0, (3, 1)), "P"),
+    (BLACK, (0, (12, 3)), "X"),
+)
+"""How one curve of a plot differs from the next: colour, line and marker, as matplotlib names them."""
+
+
+def state_index(key: str, states: tuple[State, ...] = STATES) -> int:
+    """The index of the state with this `key`; raises KeyError that lists the keys there are."""
+    keys = [state.key for state in states]
+    if key not in keys:
+        raise KeyError(f"no state is called {key!r}; there are {', '.join(keys)}")
+    return keys.index(key)

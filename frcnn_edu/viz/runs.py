@@ -1,17 +1,15 @@
-"""Trainings side by side: a dot for every seed, so that one sees whether a difference is one."""
+"""Training runs side by side, a dot per seed, to compare a difference with the spread of the seeds."""
 
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from frcnn_edu.viz.palette import SKY_BLUE
-
-BLUE = "#0072B2"
+from frcnn_edu.viz.palette import BLUE, SKY_BLUE
 
 
 def plot_runs(values: Mapping[str, Sequence[float]], x_label: str, ax: Axes | None = None, title: str = "") -> Axes:
-    """A row for each of {name: one value a seed}: its values as dots, their mean as a bar, their range as a line."""
+    """A row for each entry of {name: a value per seed}: values as dots, their mean as a bar, their range as a line."""
     if ax is None:
         _, ax = plt.subplots(figsize=(7.5, 0.8 + 0.5 * len(values)), layout="constrained")
     for row, seeds in enumerate(values.values()):

@@ -1,4 +1,4 @@
-"""Tables that a notebook shows: HTML where there is a page, plain lines where there is none."""
+"""Tables for notebooks: HTML, with plain text as the fallback."""
 
 import re
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ CELL = "text-align: left; vertical-align: top; padding: 4px 12px 4px 0"
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under a header; `backticks` in a cell become code.
+    """Rows of text under a header; text in backticks is shown as code.
 
-    Raises ValueError where a row has another number of cells than the header.
+    Raises ValueError for a row that has not as many cells as the header.
     """
 
     header: Sequence[str]

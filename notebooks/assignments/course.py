@@ -1,29 +1,35 @@
 """The teacher's two commands: `make release` makes the student versions, `make grade` grades what came back.
 
     python notebooks/assignments/course.py release [ASSIGNMENT ...]
-    python notebooks/assignments/course.py grade [ASSIGNMENT ...]
+    python notebooks/assignments/course.py grade [--unfenced] [ASSIGNMENT ...]
 
 `grade` takes what lies in `handed_in/ASSIGNMENT/` (NAME.ipynb or NAME.zip) and in `submitted/NAME/ASSIGNMENT/`, and
 leaves `feedback/NAME/ASSIGNMENT/*.html` and `grades.csv`. All of it is nbgrader, told what to do; see README.md.
 """
 
 import argparse
+import csv
 import lzma
 import os
 import shutil
 import stat
 import sys
 import tempfile
+import unicodedata
 import warnings
 import zipfile
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
+from functools import cache
+from itertools import repeat
 from pathlib import Path, PurePosixPath
 
-from nbgrader.api import Gradebook
+import walls
+from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps import NbGraderAPI
-from nbgrader.plugins import CsvExportPlugin
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
@@ -31,6 +37,19 @@ HERE = Path(__file__).resolve().parent
 GRADES = HERE / "grades.csv"
 MOST_UNPACKED = 200 * 2**20
 """How many bytes a hand-in may hold."""
+AT_A_TIME = 2
+"""Students who are graded side by side."""
+ABOUT = ("last_name", "first_name", "email")
+SCORES = ("raw_score", "late_submission_penalty", "score")
+COLUMNS = ("assignment", "duedate", "timestamp", "student_id", *ABOUT, *SCORES, "max_score")
+"""As nbgrader's own export has them."""
+
+
+NOT_GRADED = (
+    "Nothing was graded: without these walls, what students hand in could do here all that you can. Grade on Linux "
+    "(5.13 or newer, with libseccomp), on Windows in WSL. Where walls are missing there too, grade in a container or a "
+    "virtual machine that holds nothing but the course: make grade UNFENCED=yes (or course.py grade --unfenced)."
+)
 
 
 class HandInError(Exception):
@@ -74,23 +93,53 @@ def release(names: Sequence[str]) -> list[str]:
     return problems
 
 
-def grade(names: Sequence[str]) -> list[str]:
+def grade(names: Sequence[str], unfenced: bool = False) -> list[str]:
     """Grade everything that was handed in for these assignments; returns what could not be graded, and why."""
+    missing = walls.missing(HERE)
+    standing = [f"{wall} ({kind})" for wall, kind in walls.KINDS.items() if wall not in missing]
+    limits = walls.Limits(**_nbgrader().config.Judge.limits)
+    print(f"Walls around what runs: {', '.join(standing) or 'none'}. Each may take {limits}.", flush=True)
+    if missing:
+        print(f"MISSING WALLS: {'; '.join(f'{wall} ({why})' for wall, why in missing.items())}.", file=sys.stderr)
+    if missing and not unfenced:
+        return [NOT_GRADED]
+    import judge  # noqa: F401 - here, and not in each of the processes that are forked from this one
+    from process import Nursery
+
+    import frcnn_edu.exercises  # noqa: F401
+
+    if walls.LINUX:
+        Nursery.take("")
     problems = [problem for name in names for problem in collect(name)]
     api = _nbgrader()
-    missing = set(names) - _known_assignments(api)
-    problems += release(sorted(missing))
-    for name in names:
-        for folder in sorted(HERE.glob(f"submitted/*/{name}")):
-            student = folder.parent.name
-            done = api.autograde(name, student, force=True, create=True)
-            if done["success"]:
-                done = api.generate_feedback(name, student, force=True)
-            print(f"{name}: {student}" + ("" if done["success"] else " - could not be graded"), flush=True)
-            if not done["success"]:
-                problems.append(f"{name}, {student}: {_reason(done)}")
+    problems += release(sorted(set(names) - _known_assignments(api)))
+    jobs = [(name, folder.parent) for name in names for folder in sorted(HERE.glob(f"submitted/*/{name}"))]
+    with ProcessPoolExecutor(max(1, min(AT_A_TIME, len(jobs)))) as pool:
+        for (name, folder), (notes, problem) in zip(jobs, pool.map(_grade_one, jobs, repeat(unfenced)), strict=True):
+            failed = " - could not be graded" if problem else ""
+            print(f"{name}: {folder.name}{failed}", *notes, sep="\n    ", flush=True)
+            problems += [f"{name}, {folder.name}: {problem}"] if problem else []
     _export(api)
     return problems
+
+
+def _grade_one(job: tuple[str, Path], unfenced: bool) -> tuple[list[str], str]:
+    """Grade one submission: what its teacher should know, and why it could not be graded."""
+    name, folder = job
+    student, work = folder.name, folder / name
+    try:
+        _check_name(student)
+        for path in work.rglob("*"):
+            if path.is_symlink():  # nbgrader would copy what it leads to
+                raise HandInError(f"{path.relative_to(work)} is a link, and not what it leads to")
+    except HandInError as error:
+        return [], str(error)
+    api = _nbgrader(unfenced)
+    done = graded = api.autograde(name, student, force=True, create=True)
+    if done["success"]:
+        done = api.generate_feedback(name, student, force=True)
+    notes = [line.partition("] ")[2] for line in graded.get("log", "").splitlines() if "more than once" in line]
+    return notes, "" if done["success"] else _reason(done)
 
 
 def collect(assignment: str) -> list[str]:
@@ -98,11 +147,10 @@ def collect(assignment: str) -> list[str]:
     problems = []
     by_student = defaultdict(list)
     for path in sorted(HERE.glob(f"handed_in/{assignment}/[!.]*")):  # systems and editors add hidden ones
-        by_student[path.stem.strip().replace(" ", "_")].append(path)
+        by_student[unicodedata.normalize("NFC", path.stem.strip())].append(path)
     for student, paths in by_student.items():
         try:
-            if not student.strip("."):
-                raise HandInError("it has no student's name")
+            _check_name(student)
             if len(paths) > 1:
                 raise HandInError(f"all of these would be {student}'s, leave one of them or name them apart")
             _lay_out(_files_of(paths[0], notebook_of(assignment)), HERE / "submitted" / student / assignment)
@@ -112,6 +160,14 @@ def collect(assignment: str) -> list[str]:
                 reason = f"it cannot be read ({reason})"
             problems.append(f"handed_in/{assignment}/{', '.join(path.name for path in paths)}: {reason}")
     return problems
+
+
+def _check_name(student: str) -> None:
+    """Raise HandInError where nbgrader cannot tell the folder of this student from others, or print its name."""
+    if not student.strip("."):
+        raise HandInError("it has no student's name")
+    if set(student) & set("*?[") or any(unicodedata.category(letter) in ("Cc", "Cs") for letter in student):
+        raise HandInError("its name holds *, ?, [ or what cannot be printed")
 
 
 def _files_of(path: Path, notebook: str) -> dict[str, bytes]:
@@ -163,13 +219,16 @@ def _files(archive: zipfile.ZipFile) -> Iterator[zipfile.ZipInfo]:
             yield member
 
 
-def _nbgrader() -> NbGraderAPI:
-    config = PyFileConfigLoader("nbgrader_config.py", path=str(HERE)).load_config()
+@cache
+def _nbgrader(unfenced: bool = False) -> NbGraderAPI:
+    config = Config(PyFileConfigLoader("nbgrader_config.py", path=str(HERE)).load_config())
+    config.CourseDirectory.db_url = f"sqlite:///{HERE / 'gradebook.db'}?timeout=60"  # another student may be written
+    config.Judge.unfenced = unfenced or config.Judge.get("unfenced", False)
     os.chdir(HERE)
     os.environ["PATH"] = os.pathsep.join(
         (str(Path(sys.executable).parent), os.environ["PATH"])
     )  # nbgrader calls alembic
-    return NbGraderAPI(config=Config(config))
+    return NbGraderAPI(config=config)
 
 
 def _known_assignments(api: NbGraderAPI) -> set[str]:
@@ -178,8 +237,24 @@ def _known_assignments(api: NbGraderAPI) -> set[str]:
 
 
 def _export(api: NbGraderAPI) -> None:
-    with Gradebook(api.coursedir.db_url, api.coursedir.course_id) as gradebook:
-        CsvExportPlugin(to=str(GRADES)).export(gradebook)
+    """Write `grades.csv`; nbgrader's own plugin joins names with commas as they are."""
+    with (
+        Gradebook(api.coursedir.db_url, api.coursedir.course_id) as gradebook,
+        GRADES.open("w", newline="", encoding="utf-8") as file,
+    ):
+        table = csv.DictWriter(file, COLUMNS)
+        table.writeheader()
+        for assignment in gradebook.assignments:
+            for student in gradebook.students:
+                row = {"assignment": assignment.name, "duedate": assignment.duedate, "max_score": assignment.max_score}
+                row |= {"student_id": student.id} | {name: getattr(student, name) for name in ABOUT}
+                row |= dict.fromkeys(SCORES, 0.0)
+                with suppress(MissingEntry):
+                    work = gradebook.find_submission(assignment.name, student.id)
+                    penalty = work.late_submission_penalty or 0.0
+                    row |= dict(zip(SCORES, (work.score, penalty, max(0.0, work.score - penalty)), strict=True))
+                    row["timestamp"] = work.timestamp
+                table.writerow(row)
         waiting = sum(1 for one in gradebook.assignments for work in one.submissions if work.needs_manual_grade)
     print(
         f"{GRADES.relative_to(HERE)}: written answers of {waiting} submissions wait for your own grade, see README.md"
@@ -198,13 +273,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=("release", "grade"))
     parser.add_argument("assignments", nargs="*", help="their names; left out, all of them")
-    arguments = parser.parse_args()
+    parser.add_argument("--unfenced", action="store_true", help="grade although walls are missing")
+    arguments = parser.parse_intermixed_args()  # as in `grade --unfenced a5_project`
     unknown = set(arguments.assignments) - set(assignments())
     if unknown:
         parser.error(f"no assignment is called {', '.join(sorted(unknown))}; there are {', '.join(assignments())}")
+    sys.stdout.reconfigure(errors="backslashreplace")  # a student's name may have letters that the terminal has not
     warnings.filterwarnings("ignore", message="Object of type <Submitted")  # nbgrader's way with its database
-    command = {"release": release, "grade": grade}[arguments.command]
-    problems = command(arguments.assignments or assignments())
+    names = arguments.assignments or assignments()
+    problems = grade(names, arguments.unfenced) if arguments.command == "grade" else release(names)
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if problems else 0

@@ -11,6 +11,15 @@ c = get_config()  # noqa: F821 - nbgrader brings it
 c.CourseDirectory.course_id = "frcnn_edu"
 c.CourseDirectory.root = str(HERE)
 
+# An answer that was copied or split counts with its first cell: judge.FirstOfEach stands for nbgrader's DeduplicateIds.
+c.Autograde.sanitize_preprocessors = [
+    "nbgrader.preprocessors.ClearOutput",
+    "judge.FirstOfEach",
+    "nbgrader.preprocessors.OverwriteKernelspec",
+    "nbgrader.preprocessors.OverwriteCells",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+
 # Tests run apart from what they test: judge.Judge stands where nbgrader's own list has Execute.
 c.Autograde.autograde_preprocessors = [
     "judge.Judge",
@@ -21,7 +30,7 @@ c.Autograde.autograde_preprocessors = [
     "nbgrader.preprocessors.AssignLatePenalties",
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
-c.Judge.seconds_per_cell = 120.0
+c.Judge.limits = {"seconds_per_cell": 120.0, "seconds": 1800.0, "memory": 4.0, "disk": 1.0}  # GB; see walls.py
 
 # What goes back to students does not show the hidden tests.
 c.GenerateFeedback.preprocessors = [

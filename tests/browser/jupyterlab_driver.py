@@ -61,6 +61,8 @@ def find_chromium() -> str | None:
 class LabServer:
     """A JupyterLab over `folder`, answering at `url` until `stop` is called."""
 
+    token = ""
+
     def __init__(self, folder: Path, home: Path) -> None:
         self.folder, self.home = folder, home
         self.port = free_port()
@@ -69,7 +71,9 @@ class LabServer:
         self.log = home / "server.log"
         self._write_settings(SETTINGS)
         with self.log.open("w") as log:
-            self.process = subprocess.Popen(self._command(), env=self._environment(), stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                self._command(), env=self._environment(), cwd=self.folder, stdout=log, stderr=log
+            )
         self._wait()
 
     def stop(self) -> None:
@@ -99,7 +103,8 @@ class LabServer:
     def ask(self, path: str, method: str = "GET", body: dict | None = None) -> object:
         """The server's answer to a request of its REST interface."""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.url}/{path}", data, method=method)
+        headers = {"Authorization": f"token {self.token}"} if self.token else {}
+        request = urllib.request.Request(f"{self.url}/{path}", data, headers, method=method)
         with urllib.request.urlopen(request, timeout=30) as reply:
             text = reply.read()
         return json.loads(text) if text else None

@@ -32,7 +32,7 @@ PATIENCE = 20
 """Seconds to wait for one answer of a kernel, however slow."""
 
 FIND_CELL = f"""name => [...{NOTEBOOK}.content.model.cells].findIndex(
-    cell => new RegExp(`^${{name}} = (?:\\\\w+[.])?[A-Z]\\\\w*\\\\(`, "m").test(cell.sharedModel.source))"""
+    cell => new RegExp(`^${{name}} = (?:\\\\w+[.])?(?:[A-Z]|open_)\\\\w*\\\\(`, "m").test(cell.sharedModel.source))"""
 
 PIXELS = "root => [...root.querySelectorAll('canvas')].map(canvas => canvas.toDataURL())"
 
@@ -58,11 +58,11 @@ PING = f"""async () => {{
 
 
 def explorer(lesson: Notebook, name: str) -> "Locator":
-    """The explorer that a cell of the lesson makes as `name = SomeExplorer(…)`, scrolled into view."""
+    """The explorer that a cell of the lesson makes as `name = SomeExplorer(…)` or by a function, scrolled into view."""
     cell = lesson.page.evaluate(FIND_CELL, name)
     assert cell >= 0, f"no cell of the lesson makes an explorer called {name}"
     lesson.page.evaluate(f"{NOTEBOOK}.content.scrollToItem({cell}, 'start')")
-    found = lesson.page.locator(f'[data-windowed-list-index="{cell}"] .anchors-columns')
+    found = lesson.page.locator(f'[data-windowed-list-index="{cell}"] .explorer-columns')
     found.wait_for()
     found.scroll_into_view_if_needed()
     lesson.settle()
@@ -74,7 +74,7 @@ def control(found: "Locator", label: str) -> "Locator":
     return found.locator("label", has_text=label).locator("input")
 
 
-def numbers(found: "Locator", where: str = ".anchors-numbers") -> list[float]:
+def numbers(found: "Locator", where: str = ".explorer-figures") -> list[float]:
     """Every number that the explorer shows at `where`, a selector: by itself in its first line of figures."""
     return numbers_in(found.locator(where).first.inner_text())
 

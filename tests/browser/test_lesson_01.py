@@ -118,4 +118,4 @@ def test_hover_and_drag_are_drawn_within_a_frame(lesson):
 def test_a_slider_that_needs_the_kernel_answers_at_once(lesson):
     lesson.execute("coverage.data_set = 'generated shapes'")
     found = explorer(lesson, "coverage")
-    assert_the_kernel_answers_at_once(lesson, control(found, "Size 1"), found.locator(".anchors-numbers"))
+    assert_the_kernel_answers_at_once(lesson, control(found, "Size 1"), found.locator(".explorer-figures"))

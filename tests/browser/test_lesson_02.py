@@ -141,5 +141,5 @@ def test_another_step_is_drawn_by_python_at_once(lesson):
     lesson.wait_until("steps.step == 1")
     lesson.settle()
     assert pixels(found) != before
-    assert_the_kernel_answers_at_once(lesson, control(found, "Batch"), found.locator(".anchors-numbers"))
+    assert_the_kernel_answers_at_once(lesson, control(found, "Batch"), found.locator(".explorer-figures"))
     assert numbers(found)[:2] == list(lesson.evaluate("steps.tally[:2]"))

@@ -31,7 +31,7 @@ def lesson(open_lesson):
 
 def shown_deltas(found):
     """The deltas as the table tells them: the column before the last."""
-    rows = found.locator(".anchors-table tr").all()[1:]
+    rows = found.locator(".explorer-table tr").all()[1:]
     return [numbers_in(row.locator("td").nth(2).inner_text())[0] for row in rows]
 
 

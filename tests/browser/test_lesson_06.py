@@ -40,7 +40,7 @@ def drag_region(lesson, found, name, right, down):
 
 def shown(found, number):
     """The numbers behind the explorer's picture `number`, in one row."""
-    values = json.loads(found.locator(".anchors-panel canvas").nth(number).get_attribute("data-values"))
+    values = json.loads(found.locator(".explorer-charts canvas").nth(number).get_attribute("data-values"))
     return [one for value in values for one in (value if isinstance(value, list) else [value])]
 
 
@@ -73,7 +73,7 @@ def test_a_region_dragged_by_mouse_is_pooled_as_the_package_pools_it(lesson):
     assert_agree(lesson, found, "pooling.grids")
     assert shown(found, 0) != before
     moved = [f"{value:+.1f}".replace("-", MINUS) for value in lesson.evaluate("pooling.edges_moved.tolist()")]
-    text = found.locator(".anchors-numbers").inner_text()
+    text = found.locator(".explorer-figures").inner_text()
     assert [one for one in moved if one not in text] == []
 
 
@@ -128,13 +128,13 @@ def test_the_gradient_on_the_screen_is_autograds(lesson, all_channels):
 def test_the_heads_answer_a_dragged_region_and_a_class_that_is_pressed(lesson):
     found = explorer(lesson, "ask")
     drag_region(lesson, found, "ask", -40, 30)
-    found.locator(".anchors-numbers", has_text=lesson.evaluate("f'{ask.probabilities.max():.3f}'")).wait_for()
-    rows = [row.inner_text().replace(MINUS, "-").split()[-5:] for row in found.locator(".anchors-table tr").all()[1:]]
+    found.locator(".explorer-figures", has_text=lesson.evaluate("f'{ask.probabilities.max():.3f}'")).wait_for()
+    rows = [row.inner_text().replace(MINUS, "-").split()[-5:] for row in found.locator(".explorer-table tr").all()[1:]]
     expected = lesson.evaluate("[[p, *d] for p, d in zip(ask.probabilities.tolist(), ask.deltas.tolist())]")
     assert [[float(cell) for cell in row] for row in rows] == [pytest.approx(line, abs=6e-3) for line in expected]
     found.get_by_role("button", name="square").press("Enter")
     lesson.wait_until("ask.shown_class == 3")
-    assert "the region as square moves it" in found.locator(".anchors-numbers").inner_text()
+    assert "the region as square moves it" in found.locator(".explorer-figures").inner_text()
 
 
 def test_what_follows_the_hand_is_drawn_within_a_frame(lesson):
@@ -148,5 +148,5 @@ def test_what_follows_the_hand_is_drawn_within_a_frame(lesson):
 def test_the_heads_answer_a_key_at_once(lesson):
     found = explorer(lesson, "ask")
     select_by_keyboard(lesson, found, "ask")
-    stage, table = found.locator(".box-canvas-stage"), found.locator(".anchors-table")
+    stage, table = found.locator(".box-canvas-stage"), found.locator(".explorer-table")
     assert_the_kernel_answers_at_once(lesson, stage, table)

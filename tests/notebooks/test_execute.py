@@ -2,7 +2,10 @@
 
 import base64
 import io
+import re
+import subprocess
 import sys
+import tomllib
 
 import nbformat
 import numpy as np
@@ -79,14 +82,30 @@ def test_tidying_twice_changes_nothing():
     assert execute.tidy(once) == once
 
 
-def test_a_lesson_runs_in_place_and_twice_gives_the_same_file(tmp_path):
+def test_a_lesson_runs_in_an_empty_folder_and_twice_gives_the_same_file(tmp_path):
     path = tmp_path / "09_tiny.ipynb"
-    nbformat.write(new_notebook(cells=[new_code_cell("print(6 * 7)", id="answer")]), path)
+    code = "import os; print(os.listdir())"
+    nbformat.write(new_notebook(cells=[new_markdown_cell("# 09"), new_code_cell(code, id="look")]), path)
     execute.execute(path)
     first = path.read_text(encoding="utf-8")
-    assert nbformat.reads(first, as_version=4).cells[0].outputs[0].text == "42\n"
+    lesson = nbformat.reads(first, as_version=4)
+    assert [cell.source for cell in lesson.cells] == ["# 09", execute.FIRST_CELL, code]
+    assert lesson.cells[2].outputs[0].text == "[]\n"
     execute.execute(path)
     assert path.read_text(encoding="utf-8") == first
+
+
+def test_where_the_course_is_not_installed_the_first_cell_says_the_line_that_installs_it():
+    nothing_installed = ("-I", "-S")
+    done = subprocess.run(
+        [sys.executable, *nothing_installed, "-c", execute.FIRST_CELL], capture_output=True, text=True
+    )
+    assert (
+        'frcnn_edu is not installed; run this in a cell of its own, then go on from here: %pip install "' in done.stderr
+    )
+    (line,) = re.findall(r'%pip install "(.+)"$', done.stderr, re.MULTILINE)
+    project = tomllib.loads((NOTEBOOKS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert line in {f"{project['name']}[{extra}]" for extra in project["optional-dependencies"]}
 
 
 def test_a_lesson_that_fails_is_left_as_it_was(tmp_path):

@@ -42,6 +42,10 @@ def test_it_opens_with_its_number_its_minutes_and_what_one_will_be_able_to_do(le
     assert re.search(r"\byou (can|will be able to)\b", first)
 
 
+def test_its_first_code_cell_checks_that_the_course_is_installed(lesson):
+    assert cells(lesson, "code")[0]["source"] == execute.FIRST_CELL, "run `make notebooks`"
+
+
 @pytest.mark.parametrize("section", SECTIONS)
 def test_it_has_the_sections_that_lessons_have(lesson, section):
     headings = re.findall(r"^#+ .*", text_of(lesson), re.MULTILINE)

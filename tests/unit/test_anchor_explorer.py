@@ -16,8 +16,8 @@ from frcnn_edu.explorers.lesson_01_anchors import (
     SharedExplorer,
     UsefulExplorer,
     best_anchors,
-    cells,
 )
+from frcnn_edu.explorers.paper import cells
 
 IMAGE = torch.full((3, 100, 140), 0.5)
 BOXES = torch.tensor([[10.0, 20.0, 60.0, 70.0], [30.0, 10.0, 130.0, 40.0], [5.0, 5.0, 15.0, 95.0]])

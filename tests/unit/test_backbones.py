@@ -120,7 +120,7 @@ def test_the_one_pass_norm_equals_torchvisions_and_keeps_the_precision(dtype):
     )
 
 
-@pytest.mark.parametrize(("build", "layers"), [(backbones.vgg16, 14), (backbones.vgg16, -1)], ids=str)
+@pytest.mark.parametrize(("build", "layers"), [(backbones.vgg16, 14), (backbones.vgg16, -1)], ids=["14", "-1"])
 def test_more_layers_than_there_are_cannot_learn(build, layers):
     with pytest.raises(ValueError, match=rf"trainable_layers counts from the top, 0 to 13; got {layers}"):
         build(None, layers)

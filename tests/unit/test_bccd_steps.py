@@ -1,4 +1,4 @@
-"""The runner of the steps: variants that differ in one thing, a file that goes on where it was."""
+"""The ablation: variants that differ in one part, and a file that is continued."""
 
 import json
 from dataclasses import replace
@@ -11,34 +11,34 @@ from test_folders_end_to_end import make_voc
 from torchvision.ops import FrozenBatchNorm2d
 
 from benchmarks import bccd_steps
-from frcnn_edu.course.blood_cells import VARIANTS, load_measured
+from frcnn_edu.course.blood_cells import VARIANTS, load_ablation
 from frcnn_edu.faster_rcnn import fasterrcnn_tiny
 
 
 @pytest.fixture
-def drawn_weights(monkeypatch):
+def random_weights(monkeypatch):
     drawn = torchvision.models.mobilenet_v2(weights=None).state_dict()
     monkeypatch.setattr(torchvision.models.MobileNet_V2_Weights, "get_state_dict", lambda *_, **__: drawn)
     return drawn
 
 
-def test_each_variant_differs_from_the_whole_in_one_thing(drawn_weights):
+def test_each_variant_differs_from_the_full_recipe_in_one_part(random_weights):
     assert set(bccd_steps.BUILD) == set(VARIANTS)
     models = {name: build(4) for name, build in bccd_steps.BUILD.items()}
     assert len({str(model.config) for model in models.values()}) == 1
     pools = {name: model.roi_heads.box_roi_pool.operator for name, model in models.items()}
     assert pools == {"full": "align", "roi_pool": "pool", "one_level": "align", "random": "align"}
     sizes = {name: bccd_steps.pyramid_sizes(model) for name, model in models.items()}
-    assert len(set(sizes.values())) == 1, "all have anchors of the same sizes"
+    assert len(set(sizes.values())) == 1, "all have the same anchor sizes"
     levels = {name: len(model.rpn.anchor_generator.sizes) for name, model in models.items()}
     assert levels == {"full": 4, "roi_pool": 4, "one_level": 1, "random": 4}
     for name, model in models.items():
-        learned = torch.equal(model.backbone.body["0"][0].weight, drawn_weights["features.0.0.weight"])
+        learned = torch.equal(model.backbone.body["0"][0].weight, random_weights["features.0.0.weight"])
         frozen = any(isinstance(module, FrozenBatchNorm2d) for module in model.modules())
         assert learned == frozen == (name != "random")
 
 
-def test_one_level_has_stride_16_and_every_anchor_on_it(drawn_weights):
+def test_one_level_has_stride_16_and_every_anchor_on_it(random_weights):
     model = bccd_steps.one_level(4).eval()
     with torch.no_grad():
         rpn = model.trace([torch.rand(3, 480, 640)]).rpn
@@ -62,7 +62,7 @@ def words(folder, *more):
     return list(map(str, [*common, *more]))
 
 
-def test_it_goes_on_where_it_was_and_does_no_run_twice(folder, monkeypatch, capsys):
+def test_a_second_call_measures_only_what_is_missing(folder, monkeypatch, capsys):
     bccd_steps.main(words(folder, "--seeds", 0))
     first = json.loads((folder / "steps.json").read_text("utf-8"))
     done = []
@@ -74,14 +74,14 @@ def test_it_goes_on_where_it_was_and_does_no_run_twice(folder, monkeypatch, caps
     assert done == [("full", 1), ("random", 1)]
     second = json.loads((folder / "steps.json").read_text("utf-8"))
     assert second["runs"][:2] == first["runs"]
-    measured = load_measured(folder / "steps.json")
+    measured = load_ablation(folder / "steps.json")
     assert [(run.name, run.seed) for run in measured.runs] == [("full", 0), ("random", 0), ("full", 1), ("random", 1)]
     assert len(measured.run("full").found()) == len(measured.splits["test"].targets()) == 5
     assert measured.run("full", 1).detections is None, "kept for one seed only"
     assert "| 2 |" in capsys.readouterr().out
 
 
-def test_what_another_process_wrote_in_the_meantime_stays(folder, monkeypatch):
+def test_runs_that_another_process_writes_meanwhile_are_kept(folder, monkeypatch):
     bccd_steps.main(words(folder, "--seeds", 0))
     path, real = folder / "steps.json", bccd_steps.measure
 
@@ -93,17 +93,17 @@ def test_what_another_process_wrote_in_the_meantime_stays(folder, monkeypatch):
 
     monkeypatch.setattr(bccd_steps, "measure", measure)
     bccd_steps.main(words(folder, "--seeds", 5))
-    runs = [(run.name, run.seed) for run in load_measured(path).runs]
+    runs = [(run.name, run.seed) for run in load_ablation(path).runs]
     assert sorted(runs[2:]) == [("full", 5), ("one_level", 5), ("one_level", 5), ("random", 5)]
 
 
-def test_other_conditions_are_refused(folder):
+def test_other_conditions_raise(folder):
     bccd_steps.main(words(folder, "--seeds", 0))
     with pytest.raises(ValueError, match="name another file"):
         bccd_steps.main(words(folder, "--seeds", 1, "--images", 1))
 
 
-def test_a_run_is_the_same_each_time(folder):
+def test_a_run_is_reproducible(folder):
     recipe = bccd_steps.Recipe(2, 2, seed=3)
     first, second = (bccd_steps.measure("full", recipe, folder / "data") for _ in range(2))
     assert replace(first, cpu_seconds=0) == replace(second, cpu_seconds=0)

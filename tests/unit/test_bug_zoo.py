@@ -1,4 +1,4 @@
-"""The bug zoo: every bug bites where it says it does, leaves the sound detector alone, and is measured once."""
+"""The bug zoo: every bug has its effect, does not change the correct detector, and is measured once."""
 
 import json
 
@@ -7,7 +7,7 @@ import torch
 from small_detector import draw_images, draw_targets, small_detector
 
 from frcnn_edu.course import bug_zoo
-from frcnn_edu.course.bug_zoo import BUGS, Measured, load_results, rebuilt
+from frcnn_edu.course.bug_zoo import BUGS, BugResult, load_results, rebuilt
 from frcnn_edu.matching import BalancedSampler
 from frcnn_edu.training.checkpoints import Recipe
 
@@ -47,7 +47,7 @@ def same(first, second):
 
 
 def targets_of(model):
-    """What the RPN was asked in one pass with large objects."""
+    """The RPN's targets in one pass with large objects."""
     torch.manual_seed(0)
     return model.eval().trace(draw_images(), draw_targets()).rpn.targets
 
@@ -60,7 +60,7 @@ def test_a_detector_rebuilt_without_a_bug_is_the_same():
 
 
 @pytest.mark.parametrize("bug", **named(BUGS))
-def test_a_bug_has_the_parameters_of_the_detector_and_leaves_it_alone(bug):
+def test_a_bug_shares_the_parameters_of_the_detector_and_does_not_change_it(bug):
     model = small_detector()
     before = detected(model)
     bugged = bug.install(model)
@@ -69,7 +69,7 @@ def test_a_bug_has_the_parameters_of_the_detector_and_leaves_it_alone(bug):
 
 
 @pytest.mark.parametrize("bug", **named(IN_INFERENCE))
-def test_a_bug_of_inference_changes_what_is_detected(bug):
+def test_an_inference_bug_changes_the_detections(bug):
     model = small_detector(box_score_thresh=0.1)
     with torch.no_grad():
         model.rpn.head.cls_logits.bias -= 0.5  # so that a filter by score has something to drop
@@ -78,7 +78,7 @@ def test_a_bug_of_inference_changes_what_is_detected(bug):
 
 
 @pytest.mark.parametrize("bug", **named(IN_TRAINING))
-def test_a_bug_of_training_changes_a_loss_or_its_gradient(bug):
+def test_a_training_bug_changes_the_gradient(bug):
     def gradient(model):
         torch.manual_seed(1)
         sum(model.train()(draw_images(), draw_targets()).values()).backward()
@@ -87,7 +87,7 @@ def test_a_bug_of_training_changes_a_loss_or_its_gradient(bug):
     assert not torch.equal(gradient(small_detector()), gradient(bug.install(small_detector())))
 
 
-def test_anchors_upside_down_are_the_same_nine_in_another_order():
+def test_inverted_ratios_give_the_same_nine_anchors_in_another_order():
     sound, bugged = small_detector(), installed("inverted_ratios")
     ours, theirs = (model.rpn.anchor_generator.cell_anchors[0] for model in (sound, bugged))
     torch.testing.assert_close(ours.view(3, 3, 4).flip(0).reshape(9, 4), theirs)
@@ -126,7 +126,7 @@ def test_boxes_that_are_not_scaled_back_lie_on_the_resized_image():
         assert len(right.boxes) > 0
 
 
-def test_the_background_last_reads_every_name_one_off():
+def test_background_last_shifts_every_class_by_one():
     model = small_detector()
     with torch.no_grad():
         model.roi_heads.box_predictor.cls_score.weight.zero_()
@@ -136,7 +136,7 @@ def test_the_background_last_reads_every_name_one_off():
     assert len(detected(model)[0]["labels"]) == 0
 
 
-def test_swapped_channels_are_those_of_the_flipped_image():
+def test_swapped_channels_equal_a_flipped_image():
     model = small_detector()
     with torch.no_grad():
         expected = model.eval()([image.flip(0) for image in draw_images(LARGER)])
@@ -154,7 +154,7 @@ def test_where_nothing_is_ignored_every_anchor_has_a_label():
     assert any((one.matches.labels < 0).any() for one in targets_of(small_detector()))
 
 
-def test_a_sampler_without_balance_draws_as_many_positives_as_there_are_by_chance():
+def test_an_unbalanced_sampler_draws_positives_in_proportion():
     labels = torch.zeros(10_000, dtype=torch.int64)
     labels[:1000] = 1
     labels[1000:2000] = -1
@@ -166,11 +166,11 @@ def test_a_sampler_without_balance_draws_as_many_positives_as_there_are_by_chanc
     assert len(BalancedSampler(256)(labels).positive) == 128
 
 
-def test_positives_only_asks_about_no_negative():
+def test_positives_only_samples_no_negative():
     assert all((one.labels == 1).all() and len(one.labels) for one in targets_of(installed("positives_only")))
 
 
-def test_deltas_that_are_not_normalised_are_smaller_targets():
+def test_target_deltas_that_are_not_normalised_are_smaller():
     easy = {"box_fg_iou_thresh": 0.1, "box_bg_iou_thresh": 0.1}  # so that more than the ground truth is positive
     sound, bugged = small_detector(**easy), installed("not_normalised", **easy)
     for model in (sound, bugged):
@@ -196,12 +196,12 @@ def test_without_detach_the_second_loss_reaches_the_deltas_of_the_first():
 
 @pytest.fixture
 def measured(monkeypatch):
-    """Stands in for the two measurements, and lists what was asked of them."""
+    """Replaces both measurements, and lists the bugs that were measured."""
     asked = []
 
     def stand_in(install, *conditions):
         asked.append(install)
-        return Measured(0.5, 0.25, 0.75, None, [])
+        return BugResult(0.5, 0.25, 0.75, None, [])
 
     monkeypatch.setattr(bug_zoo, "measure_in_inference", stand_in)
     monkeypatch.setattr(bug_zoo, "measure_in_training", stand_in)
@@ -209,33 +209,33 @@ def measured(monkeypatch):
     return asked
 
 
-def test_a_run_goes_on_where_it_was(tmp_path, measured):
+def test_a_second_run_measures_only_what_is_missing(tmp_path, measured):
     out = tmp_path / "zoo.json"
     bug_zoo.run(out, images=4, only=["plus_one", "missing_detach"])
     assert len(measured) == 2
     bug_zoo.run(out, images=4)
     assert len(measured) == len(BUGS) + 2
     bug_zoo.run(out, images=4)
-    assert len(measured) == len(BUGS) + 2, "all was there"
+    assert len(measured) == len(BUGS) + 2, "nothing was missing"
     assert set(load_results(out)) == {"sound_inference", "sound_training", *(bug.name for bug in BUGS)}
 
 
 @pytest.mark.parametrize(
-    ("change", "anew"),
+    ("change", "again"),
     [
         ({"images": 5}, len(BUGS) + 2),
         ({"recipe": Recipe(steps=7)}, len(IN_TRAINING) + 1),
     ],
 )
-def test_what_was_measured_under_other_conditions_is_measured_anew(tmp_path, measured, change, anew):
+def test_other_conditions_are_measured_again(tmp_path, measured, change, again):
     given = {"images": 4, "recipe": Recipe(steps=3)}
     bug_zoo.run(tmp_path / "zoo.json", **given)
     measured.clear()
     bug_zoo.run(tmp_path / "zoo.json", **given | change)
-    assert len(measured) == anew
+    assert len(measured) == again
 
 
-def test_other_weights_are_measured_anew(tmp_path, measured, monkeypatch):
+def test_other_weights_are_measured_again(tmp_path, measured, monkeypatch):
     bug_zoo.run(tmp_path / "zoo.json")
     measured.clear()
     monkeypatch.setattr(bug_zoo, "load_trained", lambda: small_detector(seed=1))
@@ -243,12 +243,12 @@ def test_other_weights_are_measured_anew(tmp_path, measured, monkeypatch):
     assert len(measured) == len(IN_INFERENCE) + 1
 
 
-def test_a_bug_that_nobody_knows_is_refused(tmp_path, measured):
-    with pytest.raises(ValueError, match=r"no bug is called plus_two; there are .*plus_one"):
+def test_an_unknown_bug_raises(tmp_path, measured):
+    with pytest.raises(ValueError, match=r"unknown bug plus_two; there are .*plus_one"):
         bug_zoo.run(tmp_path / "zoo.json", only=["plus_two"])
 
 
-def test_a_measurement_keeps_the_sure_detections_of_one_scene():
+def test_a_result_keeps_the_confident_detections_of_one_scene():
     model = small_detector(box_score_thresh=0.0)
     scenes = bug_zoo.Shapes(3, "val", image_size=64, classes=("disc", "ring", "square"))
     measured = bug_zoo.measure(model, scenes)

@@ -1,8 +1,9 @@
-"""Folders in COCO's layout: sound ones give what pycocotools reads, whatever is wrong is counted or said clearly."""
+"""COCO annotations: sound files give what pycocotools reads, and whatever is wrong is counted or named."""
 
 import contextlib
 import io
 import json
+import re
 import unicodedata
 
 import numpy as np
@@ -11,9 +12,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from frcnn_edu.datasets.coco import Coco, find_coco
-from frcnn_edu.datasets.folder import open_folder
-from frcnn_edu.datasets.image_files import ImageError
+from frcnn_edu.datasets.folder import open_folder, read_folder
 from frcnn_edu.training.metrics import evaluate
 
 WIDTH, HEIGHT = 40, 30
@@ -51,7 +50,8 @@ class Folder:
         return path
 
     def read(self, **options):
-        return Coco(self.root / "train", self.write(), quiet=True, **options)
+        self.write()
+        return read_folder(self.root, **options)
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_categories_become_labels_in_the_order_of_their_ids(folder):
     assert image.shape == (3, HEIGHT, WIDTH)
     assert target["boxes"].tolist() == [[5, 6, 15, 18], [0, 0, 40, 30], [1.5, 2.5, 4.5, 6.5]]
     assert target["labels"].tolist() == [1, 3, 2]
-    assert target["iscrowd"].tolist() == [False, False, False]
+    assert target["iscrowd"].tolist() == target["difficult"].tolist() == [False, False, False]
     assert target["area"].tolist() == [60, 60, 5]
     assert [target[key].dtype for key in ("boxes", "labels", "iscrowd", "area")] == [
         torch.float32,
@@ -108,12 +108,13 @@ def test_images_without_annotations_stay_in(folder):
     assert target["labels"].shape == target["iscrowd"].shape == target["area"].shape == (0,)
 
 
-def test_crowds_are_marked_or_dropped_and_no_detection_is_blamed_for_one(folder):
+def test_crowds_are_dropped_for_training_and_no_detection_is_blamed_for_one(folder):
     folder.box(bbox=[20, 10, 15, 15], iscrowd=1, segmentation={"counts": [0, 10], "size": [30, 40]})
     _, target = folder.read()[0]
     assert target["iscrowd"].tolist() == [False, True]
-    dropped = folder.read(keep_crowd=False)
+    dropped = folder.read(for_training=True)
     assert dropped[0][1]["boxes"].tolist() == [[5, 6, 15, 18]]
+    assert (dropped.summary().boxes, dropped.summary().crowd) == (1, 1)
     assert dropped.report.clean
     detected = [{"boxes": target["boxes"].flip(0), "labels": torch.ones(2).long(), "scores": torch.tensor([0.9, 0.5])}]
     for style in ("voc", "coco"):
@@ -124,7 +125,7 @@ def test_given_names_set_the_order_and_drop_the_rest(folder):
     dataset = folder.box(category_id=17).box(category_id=90).read(class_names=["cat", "car"])
     assert dataset.class_names == ("__background__", "cat", "car")
     assert dataset[0][1]["labels"].tolist() == [2, 1]
-    assert dataset.report.skipped_boxes == {"class 'apple' is not asked for": 1}
+    assert dataset.report.skipped_boxes == {"class 'apple' is not among the given classes": 1}
 
 
 def test_two_categories_of_one_name_are_one_class(folder):
@@ -134,8 +135,100 @@ def test_two_categories_of_one_name_are_one_class(folder):
     assert dataset[0][1]["labels"].tolist() == [1, 1]
 
 
-def test_a_missing_area_is_that_of_the_box(folder):
+@pytest.mark.parametrize("area", [None, [120], "", "large", -5, 0, float("nan"), {}, True])
+def test_an_area_that_is_none_is_that_of_the_box(folder, area):
+    folder.box()
+    folder.content["annotations"][1]["area"] = area
+    dataset = folder.read()
+    assert dataset[0][1]["area"].tolist() == [60, 120]
+    assert dataset.report.clean
+
+
+def test_an_annotation_without_an_area_has_that_of_its_box(folder):
     assert folder.box(area=None).read()[0][1]["area"].tolist() == [60, 120]
+
+
+@pytest.mark.parametrize("key", ["iscrowd", "ignore"])
+@pytest.mark.parametrize(
+    ("value", "crowd"),
+    [
+        *((value, False) for value in (0, 0.0, "0", "0.0", "false", False, "no", None, "")),
+        *((value, True) for value in (1, 1.0, "1", "1.0", "true", True, "yes")),
+    ],
+)
+def test_flags_are_read_by_meaning(folder, key, value, crowd):
+    folder.content["annotations"][0] |= {key: value}
+    dataset = folder.read()
+    assert dataset[0][1]["iscrowd"].tolist() == [crowd]
+    assert dataset.summary().crowd == crowd
+    assert dataset.report.clean
+
+
+@pytest.mark.parametrize("value", [2, -1, "maybe", [1], {"crowd": 1}])
+def test_a_flag_that_is_neither_yes_nor_no_is_named(folder, value):
+    folder.content["annotations"][0]["iscrowd"] = value
+    (warning,) = folder.read(for_training=True).summary().warnings
+    assert warning == f"1 x iscrowd is {value!r}: taken as no (first: good.png, annotation 1)"
+
+
+ID_SPELLINGS = [
+    (7, 7.0),
+    (7, "7"),
+    ("7", 7),
+    (7.0, "7.0"),
+    ("img_1", "img_1"),
+    ("007", "007"),
+    (2**60 + 1, str(2**60 + 1)),
+]
+
+
+@pytest.mark.parametrize(("image", "of_annotation"), ID_SPELLINGS)
+def test_ids_agree_whatever_their_type(folder, image, of_annotation):
+    folder.content["images"][0]["id"] = image
+    folder.content["annotations"][0]["image_id"] = of_annotation
+    assert folder.read().summary().boxes == 1
+
+
+@pytest.mark.parametrize(("category", "of_annotation"), ID_SPELLINGS)
+def test_category_ids_agree_whatever_their_type(folder, category, of_annotation):
+    folder.content["categories"] = [{"id": category, "name": "car"}, {"id": 1, "name": "cat"}]
+    folder.content["annotations"][0]["category_id"] = of_annotation
+    assert folder.read().summary().classes["car"] == 1
+
+
+@pytest.mark.parametrize("other", ["007", "good.png", 7.5, True, 70])
+def test_ids_that_differ_are_named(folder, other):
+    folder.content["annotations"][0]["image_id"] = other
+    dataset = folder.read()
+    assert dataset.summary().boxes == 0
+    (warning,) = dataset.summary().warnings
+    assert warning.startswith("1 box left out: it belongs to no image of the file (first: annotations/instances_train")
+    assert warning.endswith(f"image_id {other!r})")
+
+
+def test_a_number_may_be_a_class_name_and_text_a_coordinate(folder):
+    folder.content["categories"] = [{"id": 3, "name": 12}]
+    folder.content["annotations"][0]["bbox"] = ["5", "6.0", "10", " 12 "]
+    dataset = folder.read()
+    assert dataset.class_names == ("__background__", "12")
+    assert dataset[0][1]["boxes"].tolist() == [[5, 6, 15, 18]]
+
+
+@pytest.mark.parametrize("bbox", [None, [], "missing"])
+def test_without_a_bbox_the_polygons_of_the_segmentation_give_it(folder, bbox):
+    annotation = folder.content["annotations"][0]
+    annotation |= {"bbox": bbox, "segmentation": [[5, 6, 15, 6, 15, 10], [9, 6, 12, 18, 9, 18]]}
+    if bbox == "missing":
+        del annotation["bbox"]
+    dataset = folder.read()
+    assert dataset[0][1]["boxes"].tolist() == [[5, 6, 15, 18]]
+    assert dataset.report.adjusted == {"the box was made from the segmentation": 1}
+
+
+@pytest.mark.parametrize("segmentation", [None, [], [[1, 2]], [["a"] * 6], {"counts": [], "size": [1, 2]}, [[]], "x"])
+def test_without_a_bbox_or_polygons_there_is_no_box(folder, segmentation):
+    folder.box(bbox=None, segmentation=segmentation)
+    assert folder.read().report.skipped_boxes == {"its bbox is not a list of four numbers": 1}
 
 
 def test_workers_read_the_same(folder):
@@ -152,23 +245,28 @@ def test_workers_read_the_same(folder):
     ("changes", "reason"),
     [
         ({"bbox": [5, 5, 0, 10]}, "no area"),
-        ({"bbox": [5, 5, 10, -3]}, "corners in the wrong order"),
-        ({"bbox": [50, 5, 10, 10]}, "outside the picture"),
-        ({"bbox": [5, 5, float("nan"), 10]}, "a coordinate is no finite number"),
-        ({"bbox": [5, 5, float("inf"), 10]}, "a coordinate is no finite number"),
-        ({"bbox": [5, 5, 10**400, 10]}, "its bbox is no list of four numbers"),
-        ({"bbox": [5, 5, 10]}, "its bbox is no list of four numbers"),
-        ({"bbox": [5, 5, "wide", 10]}, "its bbox is no list of four numbers"),
-        ({"bbox": "5 5 10 10"}, "its bbox is no list of four numbers"),
-        ({"bbox": None}, "its bbox is no list of four numbers"),
-        ({"category_id": 4}, "class None is not asked for"),
-        ({"category_id": [3]}, "class None is not asked for"),
+        ({"bbox": [900.0, 5, 1e-5, 10]}, "no area"),
+        ({"bbox": [5, 5, 10, -3]}, "its corners are in the wrong order"),
+        ({"bbox": [50, 5, 10, 10]}, "it lies outside the image"),
+        ({"bbox": [5, 5, float("nan"), 10]}, "its bbox is not a list of four numbers"),
+        ({"bbox": [5, 5, float("inf"), 10]}, "its bbox is not a list of four numbers"),
+        ({"bbox": [5, 5, 10**400, 10]}, "its bbox is not a list of four numbers"),
+        ({"bbox": [1e308, 5, 1e308, 10]}, "a coordinate is not a finite number"),
+        ({"bbox": [5, 5, 10]}, "its bbox is not a list of four numbers"),
+        ({"bbox": [5, 5, "wide", 10]}, "its bbox is not a list of four numbers"),
+        ({"bbox": [5, 5, True, 10]}, "its bbox is not a list of four numbers"),
+        ({"bbox": "5 5 10 10"}, "its bbox is not a list of four numbers"),
+        ({"bbox": {"x": 5, "y": 5, "width": 9, "height": 9}}, "its bbox is not a list of four numbers"),
+        ({"bbox": None}, "its bbox is not a list of four numbers"),
+        ({"category_id": 4}, "its category_id 4 is not among the categories"),
+        ({"category_id": [3]}, "its category_id [3] is not among the categories"),
+        ({"category_id": None}, "its category_id None is not among the categories"),
         ({"image_id": 99}, "it belongs to no image of the file"),
         ({"image_id": None}, "it belongs to no image of the file"),
         ({"image_id": [7]}, "it belongs to no image of the file"),
     ],
 )
-def test_boxes_that_are_none_are_counted_and_left_out(folder, changes, reason):
+def test_unusable_boxes_are_counted_and_left_out(folder, changes, reason):
     dataset = folder.box(**changes).read()
     assert dataset[0][1]["boxes"].tolist() == [[5, 6, 15, 18]]
     assert dataset.report.skipped_boxes == {reason: 1}
@@ -182,7 +280,7 @@ def test_an_annotation_that_is_no_object_is_counted(folder):
 def test_a_box_past_the_border_is_cut_and_counted(folder):
     dataset = folder.box(bbox=[-5, 20, 100, 100]).read()
     assert dataset[0][1]["boxes"][1].tolist() == [0, 20, 40, 30]
-    assert dataset.report.adjusted == {"box cut at the picture's border": 1}
+    assert dataset.report.adjusted == {"the box was cut at the border of the image": 1}
 
 
 # --- files that are wrong ---------------------------------------------------------------------------------------------
@@ -198,46 +296,48 @@ def left_out(folder):
 
 
 def test_a_missing_picture(folder):
-    assert left_out(folder.image(8, "gone.png", picture=False).box(image_id=8)) == "no picture of that name"
+    assert left_out(folder.image(8, "gone.png", picture=False).box(image_id=8)) == "no image of that name"
 
 
-@pytest.mark.parametrize(
-    "name", ["../secret.png", "/etc/passwd", "a/../../secret.png", "..\\secret.png", "", "a\0.png"]
-)
-def test_a_file_name_that_leads_out_of_the_folder(folder, name):
-    Image.new("RGB", (WIDTH, HEIGHT)).save(folder.root / "secret.png")
-    assert left_out(folder.image(8, name, picture=False)) == "the file name leads out of the folder"
+@pytest.mark.parametrize("name", ["../secret.png", "/etc/passwd", "a/../../secret.png", "..\\secret.png"])
+def test_a_file_name_never_leads_out_of_the_folder(folder, name):
+    Image.new("RGB", (WIDTH, HEIGHT)).save(folder.root.parent / "secret.png")
+    assert left_out(folder.image(8, name, picture=False)) == "no image of that name"
 
 
 def test_a_zero_byte_picture(folder):
     folder.image(8, "zero.png")
     (folder.root / "train" / "zero.png").write_bytes(b"")
-    assert left_out(folder) == "the picture cannot be read"
+    assert left_out(folder) == "the image cannot be read"
 
 
 def test_a_folder_in_place_of_a_picture(folder):
-    (folder.root / "train" / "album").mkdir()
-    assert left_out(folder.image(8, "album", picture=False)) == "the picture cannot be read"
+    (folder.root / "train" / "album.png").mkdir()
+    assert left_out(folder.image(8, "album.png", picture=False)) == "no image of that name"
 
 
-@pytest.mark.parametrize("entry", [{"id": 8}, {"file_name": "good.png"}, {"id": [8], "file_name": "good.png"}, None, 8])
+NAMELESS = [
+    *({"id": 8, "file_name": name} for name in ("", "a\0.png", "..", None, 3)),
+    *({"id": value, "file_name": "other.png"} for value in ([8], None, 8.5)),
+]
+
+
+@pytest.mark.parametrize("entry", [*NAMELESS, {"id": 8}, {"file_name": "other.png"}, None, 8])
 def test_an_entry_without_id_or_name(folder, entry):
     folder.content["images"].append(entry)
-    assert left_out(folder) == "the entry lacks an id or a file_name"
+    assert left_out(folder) == "the entry has no id or no file_name"
 
 
 def test_two_pictures_of_one_id(folder):
-    assert left_out(folder.image(7, "again.png")) == "an earlier picture has the same id"
+    assert left_out(folder.image(7, "again.png")) == "an earlier image has the same id"
 
 
-def test_a_truncated_jpeg_raises_when_asked_for_or_is_left_out_when_all_are_decoded(folder):
+def test_a_truncated_jpeg_is_left_out_before_anything_is_loaded(folder):
     noise = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
     folder.image(8, "cut.jpg", picture=Image.fromarray(noise))
     path = folder.root / "train" / "cut.jpg"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(ImageError, match=r"cut\.jpg is damaged"):
-        folder.read()[1]
-    assert folder.read(decode_all=True).report.skipped_images == {"the picture cannot be read": 1}
+    assert left_out(folder) == "the image cannot be read"
 
 
 def test_exif_boxes_lie_on_stored_pixels_unless_the_file_speaks_of_the_turned_picture(folder):
@@ -262,43 +362,105 @@ def test_an_umlaut_spelt_in_two_characters_is_found(folder):
     assert len(folder.read()) == 2
 
 
+# --- which image a file name means ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["images/a.png", "a.png", "train/a.png", "images/sub/a.png"])
+@pytest.mark.parametrize(
+    "name",
+    ["a.png", "images/a.png", "images\\a.png", "C:\\data\\images\\a.png", "/data/upload/1/a.png", "../train/a.png",
+     "./a.png", "/data/local-files/?d=images/a.png", "file:///home/me/a.png", "images%2Fa.png"],
+)  # fmt: skip
+def test_an_image_is_found_by_the_last_parts_of_its_path(folder, place, name):
+    (folder.root / place).parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (WIDTH, HEIGHT)).save(folder.root / place)
+    dataset = folder.image(8, name, picture=False).read()
+    assert dataset.path(1) == folder.root / place
+    assert dataset.report.clean
+
+
+def test_of_images_of_one_name_the_one_that_agrees_with_more_of_the_path_is_taken(folder):
+    for day in ("day1", "day2"):
+        folder.image(day, f"images/{day}/a.png").box(image_id=day)
+    dataset = folder.read()
+    assert [dataset.path(index).parent.name for index in (1, 2)] == ["day1", "day2"]
+
+
+def test_an_image_is_not_given_to_the_name_of_another_that_is_missing(folder):
+    folder.image("day1", "day1/a.png", picture=False).image("day2", "day2/a.png")
+    assert left_out_names(folder.read()) == [("day1/a.png", "no image of that name")]
+
+
+def test_two_paths_that_lead_to_one_image_alike_are_named(folder):
+    Image.new("RGB", (WIDTH, HEIGHT)).save(folder.root / "train" / "a.png")
+    folder.image("day1", "day1/a.png", picture=False).image("day2", "day2/a.png", picture=False)
+    reason = "several paths lead to train/a.png"
+    assert left_out_names(folder.read()) == [("day1/a.png", reason), ("day2/a.png", reason)]
+
+
+def left_out_names(dataset):
+    return [(skipped.file, skipped.why) for skipped in dataset.summary().skipped]
+
+
+def test_the_images_of_the_split_are_preferred(tmp_path):
+    folder = Folder(tmp_path)
+    (tmp_path / "val").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "val" / "good.png")
+    assert folder.read().path(0) == tmp_path / "train" / "good.png"
+
+
+def test_a_file_name_in_another_case_is_read_and_named(folder):
+    folder.image(8, "IMG_1.png")
+    folder.content["images"][-1]["file_name"] = "img_1.PNG"
+    dataset = folder.read()
+    assert dataset.path(1).name == "IMG_1.png"
+    (warning,) = dataset.summary().warnings
+    assert warning == "1 x the file's name differs in upper and lower case (first: img_1.PNG, image IMG_1.png)"
+
+
+def test_an_image_that_is_listed_twice_is_read_once(folder):
+    folder.content["images"].append({"id": 8, "file_name": "good.png"})
+    assert left_out_names(folder.read()) == [("good.png", "it is listed twice")]
+
+
+# --- files that are not COCO's ----------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "no sound JSON"),
-        ('{"images": [', "no sound JSON"),
-        ("[" * 200_000, "no sound JSON"),
-        ("[]", "no list of images, annotations, categories"),
+        ('{"images": [', "not valid JSON, perhaps cut off"),
+        ('{"images": ' + "[" * 200_000, "not valid JSON"),
+        ('{"images": [], "annotations": [], "categories": [' + "9" * 5000 + "]}", "not valid JSON"),
+        ('["images"]', "no list of images, annotations, categories"),
         ('{"images": [], "annotations": {}, "categories": []}', "no list of annotations"),
         ('{"images": [], "annotations": [], "categories": [{"id": 1}]}', "a category needs"),
         ('{"images": [], "annotations": [], "categories": [7]}', "a category needs"),
-        ('{"images": [], "annotations": [], "categories": []}', "class_names"),
-        ('{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}]}', "nothing is left"),
+        ('{"images": [], "annotations": [], "categories": [{"id": 1, "name": ""}]}', "a category needs"),
+        ('{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}, {"id": "1", "name": "b"}]}', "id 1"),
+        ('{"images": [], "annotations": [], "categories": []}', "has no categories"),
+        ('{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}]}', "no images to learn from"),
     ],
 )
 def test_json_that_is_none_of_coco(folder, text, words):
     path = folder.write()
     path.write_text(text)
-    with pytest.raises(ValueError, match=words):
-        Coco(folder.root / "train", path)
+    with pytest.raises(ValueError, match=rf"^[^\n]*{re.escape(words)}[^\n]*$"):
+        open_folder(folder.root)
 
 
-def test_json_in_another_encoding_is_an_error_and_a_byte_order_mark_is_none(folder):
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_json_may_be_in_any_unicode_encoding(folder, encoding):
     path = folder.write()
-    text = path.read_text()
-    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
-    assert len(Coco(folder.root / "train", path)) == 1
-    path.write_bytes(text.replace("car", "café").encode("latin-1"))
-    with pytest.raises(ValueError, match="no sound JSON"):
-        Coco(folder.root / "train", path)
+    path.write_bytes(path.read_text().replace("car", "café").encode(encoding))
+    assert open_folder(folder.root).class_names[1] == "café"
 
 
-def test_what_is_not_there_is_named(folder, tmp_path):
+def test_json_in_another_encoding_is_an_error_that_says_what_to_do(folder):
     path = folder.write()
-    with pytest.raises(FileNotFoundError, match="no folder"):
-        Coco(tmp_path / "nowhere", path)
-    with pytest.raises(FileNotFoundError, match="no annotation file"):
-        Coco(tmp_path / "train", tmp_path / "nowhere.json")
+    path.write_bytes(path.read_text().replace("car", "café").encode("latin-1"))
+    with pytest.raises(ValueError, match=r"instances_train\.json is not UTF-8 text \(byte \d+\); save it as UTF-8"):
+        open_folder(folder.root)
 
 
 @pytest.mark.parametrize(
@@ -318,18 +480,24 @@ def test_files_are_found_where_coco_and_the_tools_put_them(tmp_path, json_file, 
     (tmp_path / json_file).write_text(
         '{"images": [{"id": 1, "file_name": "a.png"}], "annotations": [], "categories": [{"id": 1, "name": "a"}]}'
     )
-    files = find_coco(tmp_path, "val")
-    assert files.annotations == tmp_path / json_file
-    assert len(Coco(files.images, files.annotations)) == 1
-    assert len(open_folder(tmp_path, "val")) == 1
+    assert open_folder(tmp_path, "val").path(0) == tmp_path / images / "a.png"
+    assert open_folder(tmp_path / json_file, "val").path(0) == tmp_path / images / "a.png"
+    with pytest.raises(ValueError, match=r"no split 'test'; it has val: add --split val"):
+        open_folder(tmp_path, "test")
 
 
-def test_a_folder_of_neither_layout_says_what_was_looked_for(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"VOC's layout.*instances_train\.json"):
-        open_folder(tmp_path)
+def test_of_cocos_own_files_those_with_instances_are_read(folder):
+    folder.write()
+    for other in ("captions", "person_keypoints", "stuff"):
+        (folder.root / "annotations" / f"{other}_train.json").write_text('{"images": [], "annotations": []}')
+    assert len(open_folder(folder.root)) == 1
 
 
-def test_the_report_is_printed_once(folder, capsys):
-    folder.box(bbox=[5, 5, 0, 0])
-    Coco(folder.root / "train", folder.write())
-    assert capsys.readouterr().out.count("1 x no area (first: good.png, annotation 2)") == 1
+def test_two_files_for_one_split_are_named_and_one_of_them_can_be_chosen(folder):
+    path = folder.write()
+    (folder.root / "train.json").write_text(path.read_text())
+    with pytest.raises(
+        ValueError, match=r"several files hold the split 'train'; .* as --data: .*_train.json, .*/train"
+    ):
+        open_folder(folder.root)
+    assert len(open_folder(path)) == 1

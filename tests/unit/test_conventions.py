@@ -1,4 +1,4 @@
-"""The convention card is true: each of its lines is asserted on the code, under the line's own name."""
+"""The convention card: a test for each of its lines, under the name of the line."""
 
 import math
 import re
@@ -122,7 +122,7 @@ def shape_of(sides: torch.Tensor) -> tuple[list[float], list[float]]:
 
 
 @pytest.mark.parametrize("table", [conventions.table(), glossary.table()], ids=["card", "glossary"])
-def test_a_table_shows_every_cell_and_no_stray_markup(table):
+def test_a_table_has_every_cell_and_no_other_markup(table):
     html = table._repr_html_()
     assert html.count("<tr>") == len(table.rows) + 1
     assert html.count("<td") == len(table.rows) * len(table.header)
@@ -130,7 +130,7 @@ def test_a_table_shows_every_cell_and_no_stray_markup(table):
     assert re.sub(r"</?(table|thead|tbody|tr|th|td|code)( style=\"[^\"]*\")?>", "", html).count("<") == 0
 
 
-def test_a_table_of_unequal_rows_is_refused():
+def test_rows_of_unequal_length_raise():
     with pytest.raises(ValueError, match="row 1 has 1 cells, the header 2"):
         Table(("a", "b"), [("1", "2"), ("3",)])
 
@@ -162,5 +162,5 @@ def test_the_glossary_has_each_term_once_in_both_languages():
         ("aspect ratio", "종횡비"),
     ],
 )
-def test_the_terms_that_korean_readers_know_are_spelt_as_they_know_them(english, korean):
+def test_well_known_terms_have_their_usual_korean_name(english, korean):
     assert [term.korean for term in glossary.TERMS if term.english.split(" (")[0] == english] == [korean]

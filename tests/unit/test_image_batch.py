@@ -161,9 +161,9 @@ BAD_TARGETS = {
     "x, y, w, h that could be corners": (
         target(torch.tensor([[0.0, 0, 9, 9], [30, 20, 31, 50]])),
         ValueError,
-        r"\['boxes'\]\[1\] = \(30.0, 20.0, 31.0, 50.0\) reaches out .*60 wide and 40 high.*x, y, width, height",
+        r"\['boxes'\]\[1\] = \(30.0, 20.0, 31.0, 50.0\) lies outside its image of 60 x 40 px.*x, y, width, height",
     ),
-    "left of the image": (target(torch.tensor([[-2.0, 0, 9, 9], [0, 0, 1, 1]])), ValueError, r"\[0\].*reaches out"),
+    "left of the image": (target(torch.tensor([[-2.0, 0, 9, 9], [0, 0, 1, 1]])), ValueError, r"\[0\].*lies outside"),
     "NaN": (target(torch.tensor([[0.0, 0, 9, torch.nan], [0, 0, 1, 1]])), ValueError, r"\['boxes'\]\[0\].*finite"),
     "class 0": (target(labels=torch.tensor([1, 0])), ValueError, r"lie in 1 .. 3 \(0 is background.*got 0 .. 1"),
     "a class too many": (target(labels=torch.tensor([1, 4])), ValueError, r"lie in 1 .. 3.*got 1 .. 4"),

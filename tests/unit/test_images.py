@@ -138,12 +138,60 @@ def test_zero_bytes_folder_text_and_absence_each_have_their_message(tmp_path):
     (tmp_path / "letter.jpg").write_text("Dear student")
     for name, error, words in [
         ("empty.jpg", ImageError, "0 bytes"),
-        ("letter.jpg", ImageError, "no picture"),
+        ("letter.jpg", ImageError, "not an image that Pillow can read; convert it to PNG or JPEG"),
         (".", ImageError, "folder"),
-        ("gone.jpg", FileNotFoundError, "there is no picture"),
+        ("gone.jpg", FileNotFoundError, "there is no file"),
     ]:
         with pytest.raises(error, match=words):
             load_image(tmp_path / name)
+
+
+def jpeg(folder, content="noise", **options):
+    pixels = {
+        "noise": np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8),
+        "flat": np.full((60, 80, 3), 90, np.uint8),
+    }[content]
+    return save(folder / "camera.jpg", pixels, **options)
+
+
+@pytest.mark.parametrize("content", ["noise", "flat"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_that_lacks_only_its_end_marker_is_read_as_it_was(tmp_path, content, progressive):
+    path = jpeg(tmp_path, content, progressive=progressive)
+    whole = load_image(path)
+    data = path.read_bytes()
+    assert data.endswith(b"\xff\xd9")
+    path.write_bytes(data[:-2])
+    assert torch.equal(load_image(path), whole)
+    assert torch.equal(load_image(io.BytesIO(data[:-2])), whole)
+    assert read_header(path, whole=True) == ImageHeader(80, 60)
+
+
+@pytest.mark.parametrize("quality", [30, 95])
+def test_a_jpeg_that_lacks_pixels_is_damaged_however_few_they_are(tmp_path, quality):
+    path = jpeg(tmp_path, quality=quality)
+    data = path.read_bytes()
+    for missing in (*range(3, 60), 500, len(data) // 2):
+        path.write_bytes(data[:-missing])
+        with pytest.raises(ImageError, match=r"camera\.jpg is damaged, perhaps truncated"):
+            load_image(path)
+        with pytest.raises(ImageError, match=r"camera\.jpg is damaged, perhaps truncated"):
+            read_header(path, whole=True)
+
+
+def test_whole_files_are_not_decoded_to_know_that_they_are_whole(tmp_path, monkeypatch):
+    paths = [save(tmp_path / f"a.{suffix}", RED_LEFT) for suffix in ("jpg", "png")]
+    monkeypatch.setattr(Image.Image, "load", None)
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", None)
+    assert [read_header(path, whole=True).width for path in paths] == [30, 30]
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"mif1", b"hevc"])
+def test_heic_is_named_with_its_remedy(tmp_path, brand):
+    path = tmp_path / "IMG_0001.HEIC"
+    path.write_bytes(b"\0\0\0\x18ftyp" + brand + bytes(100))
+    with pytest.raises(ImageError, match=r"IMG_0001\.HEIC is HEIC.*save it as JPEG"):
+        load_image(path)
 
 
 EPS = b"""%!PS-Adobe-3.0 EPSF-3.0
@@ -194,7 +242,7 @@ def test_the_limit_is_the_callers_to_lower(tmp_path):
 @pytest.mark.parametrize("mode", ["F", "I"])
 def test_pixels_without_an_agreed_range_are_refused_by_name(tmp_path, mode):
     path = save(tmp_path / "physics.tif", Image.new(mode, (4, 4), 1_000_000))
-    with pytest.raises(ImageError, match=r"physics\.tif.*anybody's guess"):
+    with pytest.raises(ImageError, match=r"physics\.tif.*no agreed black and white"):
         load_image(path)
 
 

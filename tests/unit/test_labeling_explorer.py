@@ -9,7 +9,6 @@ from small_detector import small_detector
 from frcnn_edu.anchors import PAPER_ASPECT_RATIOS, PAPER_SIZES, base_anchors, grid_anchors
 from frcnn_edu.boxes import box_iou
 from frcnn_edu.datasets import photos
-from frcnn_edu.explorers.lesson_01_anchors import cells
 from frcnn_edu.explorers.lesson_02_iou_labeling import (
     BACKGROUND,
     BY_IOU,
@@ -21,6 +20,7 @@ from frcnn_edu.explorers.lesson_02_iou_labeling import (
     LabelExplorer,
     SampleExplorer,
 )
+from frcnn_edu.explorers.paper import cells
 from frcnn_edu.matching import BalancedSampler, Matcher
 
 IMAGE = torch.full((3, 100, 140), 0.5)
@@ -136,8 +136,7 @@ def test_the_best_anchor_rule_serves_the_object_that_no_threshold_serves():
 def test_the_figure_shows_the_labels_as_they_are_now():
     explorer = lab()
     explorer.high, explorer.best_rule = 0.5, False
-    explorer.figure()
-    assert explorer.states.tolist() == [TRUTH] * 3 + labels_by_hand(explorer)
+    assert explorer.still().states.tolist() == [TRUTH] * 3 + labels_by_hand(explorer)
 
 
 def test_without_objects_every_anchor_is_negative():
@@ -177,7 +176,7 @@ def test_a_step_draws_what_the_sampler_draws(two_photos, picture):
     sample = BalancedSampler()(labels, torch.Generator().manual_seed(7))
     there = [int((labels == label).sum()) for label in (1, 0)]
     assert explorer.tally == (len(sample.positive), len(sample.negative), *there)
-    drawn = {kind: explorer.box_tensor[torch.tensor(explorer.states == kind)] for kind in (0, 1, 2)}
+    drawn = {kind: explorer.box_tensor[torch.tensor(explorer.still().states == kind)] for kind in (0, 1, 2)}
     torch.testing.assert_close(drawn[1], anchors[sample.positive])
     torch.testing.assert_close(drawn[2], anchors[sample.negative])
     torch.testing.assert_close(drawn[0], photo.boxes)

@@ -14,7 +14,7 @@ from torchvision.models.detection.roi_heads import fastrcnn_loss as torchvision_
 from torchvision.models.detection.rpn import RegionProposalNetwork as TorchvisionRPN
 
 from frcnn_edu.boxes import decode_boxes
-from frcnn_edu.losses import RPN_BETA, fast_rcnn_loss, rpn_loss, smooth_l1
+from frcnn_edu.losses import RPN_BETA, count_of_this_process, fast_rcnn_loss, rpn_loss, smooth_l1
 
 SEEDS = st.integers(0, 2**31)
 
@@ -317,3 +317,8 @@ def test_any_divisor_above_0_will_do(divisor):
 def test_a_divisor_that_is_not_above_zero_is_refused(divisors):
     with pytest.raises(ValueError, match="must be above 0"):
         rpn_loss(torch.zeros(2), torch.zeros(2, 4), torch.tensor([1, 0]), torch.zeros(2, 4), **divisors)
+
+
+@pytest.mark.parametrize(("rows", "divisor"), [(0, 1), (1, 1), (7, 7)])
+def test_a_process_alone_divides_by_its_own_rows(rows, divisor):
+    assert count_of_this_process(rows, torch.device("cpu")) == divisor

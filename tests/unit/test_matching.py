@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.models.detection._utils import Matcher as TorchvisionMatcher
 
 from frcnn_edu.boxes import box_iou
-from frcnn_edu.matching import BalancedSampler, Matcher, Matches, Sample, best_anchors
+from frcnn_edu.matching import BalancedSampler, Matcher, Matches, Sample, is_best_anchor
 
 SEEDS = st.integers(0, 2**31)
 
@@ -83,7 +83,7 @@ def test_a_best_anchor_that_prefers_another_object_is_matched_to_that_one():
 
 def test_an_object_that_nothing_overlaps_makes_nothing_positive():
     iou = torch.tensor([[0.0, 0.0], [0.0, 0.2], [0.0, 0.0]])
-    assert best_anchors(iou).tolist() == [False, True, False]
+    assert is_best_anchor(iou).tolist() == [False, True, False]
     assert Matcher()(iou).labels.tolist() == [0, 1, 0]
 
 

@@ -17,9 +17,9 @@ from pycocotools.coco import COCO
 from skimage import filters, measure
 from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
 
-import frcnn_edu
+from frcnn_edu import datasets
 from frcnn_edu.boxes import check_boxes
-from frcnn_edu.datasets import DATA_VARIABLE, data_path, photos
+from frcnn_edu.datasets import data_path, photos
 from frcnn_edu.datasets.image_files import ImageError
 
 SITE_PACKAGES = Path(importlib.util.find_spec("skimage").origin).parents[1]
@@ -184,7 +184,7 @@ def test_another_picture_of_that_name_is_refused(wheel_folder):
 
 def test_a_file_that_is_no_picture_is_refused(wheel_folder):
     (wheel_folder / "astronaut.png").write_text("version https://git-lfs", encoding="utf-8")
-    with pytest.raises(ImageError, match=r"astronaut.png is no picture"):
+    with pytest.raises(ImageError, match=r"astronaut.png is not an image"):
         photos.load("astronaut")
 
 
@@ -199,19 +199,19 @@ def test_no_drawing_or_science_library_is_loaded_to_read_a_photograph():
     assert {"skimage", "matplotlib", "scipy", "pooch"} & {name.split(".")[0] for name in done.stdout.split()} == set()
 
 
-def test_the_data_folder_lies_beside_the_package():
-    assert data_path("photos.json") == Path(frcnn_edu.__file__).parents[1] / "data" / "photos.json"
-
-
-def test_the_environment_may_name_another_data_folder(tmp_path, monkeypatch):
-    (tmp_path / "weights").mkdir()
-    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
-    assert data_path("weights") == tmp_path / "weights"
+@pytest.mark.parametrize("place", ["beside", "within"])
+def test_the_data_folder_lies_beside_the_package_or_within_it(tmp_path, monkeypatch, place):
+    package = tmp_path / "frcnn_edu"
+    folder = {"beside": tmp_path, "within": package}[place] / "data"
+    folder.mkdir(parents=True)
+    (folder / "photos.json").touch()
+    monkeypatch.setattr(datasets, "PACKAGE", package)
+    assert data_path("photos.json") == folder / "photos.json"
 
 
 def test_a_missing_data_folder_is_answered_with_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path / "nowhere"))
-    with pytest.raises(FileNotFoundError, match=rf"photos.json is not in .*nowhere.*{DATA_VARIABLE}"):
+    monkeypatch.setattr(datasets, "PACKAGE", tmp_path / "frcnn_edu")
+    with pytest.raises(FileNotFoundError, match=r"data.photos.json is missing: install"):
         data_path("photos.json")
 
 

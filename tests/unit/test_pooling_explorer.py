@@ -113,7 +113,7 @@ def test_the_heads_answer_as_the_model_does():
         batch = trace.batch
         scale = torch.tensor(batch.sizes[0]) / torch.tensor(batch.original_sizes[0])
         regions = torch.tensor([[10.0, 10.0, 50.0, 40.0]]) * scale.flip(0).repeat(2)
-        _, logits, deltas = model.roi_heads.answer(batch, trace.features, [regions])
+        _, logits, deltas = model.roi_heads.predict(batch, trace.features, [regions])
     torch.testing.assert_close(torch.tensor(found.probabilities), logits[0].softmax(0))
     torch.testing.assert_close(torch.tensor(found.deltas), deltas[0])
     assert found.likeliest == logits.argmax().item()

@@ -41,17 +41,17 @@ def test_no_cache_and_no_network_is_one_sentence(cache):
     assert "\n" not in message
     assert str(cache / FILE) in message
     assert "160 MB" in message
-    assert "connect once" in message
+    assert "go online" in message
     with pytest.raises(WeightsError, match="not on this computer"):
         pretrained.require_cached(DETECTOR, "COCO_V1")
 
 
 @pytest.mark.parametrize("body", [backbones.mobilenet_v2, backbones.vgg16, backbones.resnet50_fpn])
 def test_bodies_say_so_too(cache, body):
-    with pytest.raises(WeightsError, match="cannot be fetched"):
+    with pytest.raises(WeightsError, match="cannot be downloaded"):
         body("IMAGENET1K_V1")
     body_name = body.__name__.removesuffix("_fpn")
-    with pytest.raises(ValueError, match=f"{body_name} has no weights 'MINE' in torchvision, but IMAGENET1K_V1"):
+    with pytest.raises(ValueError, match=f"torchvision has no weights 'MINE' of {body_name}; it has IMAGENET1K_V1"):
         body("MINE")
 
 
@@ -63,7 +63,7 @@ def test_a_damaged_file_in_the_cache_is_named(cache, content):
         path.write_bytes(content)
     else:
         torch.save({"conv.weight": torch.zeros(3)}, path)
-    with pytest.raises(WeightsError, match="damaged, or another network's; remove it"):
+    with pytest.raises(WeightsError, match="damaged or belongs to another network; remove it"):
         backbones.mobilenet_v2("IMAGENET1K_V1")
 
 

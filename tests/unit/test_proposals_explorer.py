@@ -103,14 +103,12 @@ def test_the_steps_explorer_follows_its_sliders(explorer, trait, value):
 
 def test_the_steps_explorer_shows_what_a_step_keeps_and_drops(explorer):
     explorer.step, explorer.drawn = 4, 1000
-    explorer.figure()
     counts = list(explorer.counts.values())
-    sorts = [(explorer.states == state).sum() for state in range(4)]
+    sorts = [(explorer.still().states == state).sum() for state in range(4)]
     assert sorts == [counts[4], counts[3] - counts[4], counts[2] - counts[3], len(explorer.objects)]
     explorer.drawn = 7
-    explorer.figure()
-    assert (explorer.states == 0).nonzero()[0].tolist() == sorted(explorer.steps.left[4][:7].tolist())
-    assert (explorer.states == 1).sum() == 7
+    assert (explorer.still().states == 0).nonzero()[0].tolist() == sorted(explorer.steps.left[4][:7].tolist())
+    assert (explorer.still().states == 1).sum() == 7
 
 
 def test_a_photograph_is_shown_at_the_size_at_which_the_model_saw_it(model):
@@ -160,8 +158,7 @@ def test_moments_pass_one_by_one():
     explorer = NmsExplorer(torch.rand(3, 40, 40), boxes, torch.tensor([0.9, 0.8, 0.95, 0.7]), threshold=0.5)
     story = []
     for explorer.step in range(5):
-        explorer.figure()
-        story.append("".join("wks"[state] for state in explorer.states))
+        story.append("".join("wks"[state] for state in explorer.still().states))
     assert story == ["wwww", "wwkw", "kwkw", "kskw", "ksks"]
     explorer.step = 99
     assert explorer.step == 4
@@ -213,7 +210,7 @@ def test_a_picture_shows_what_became_of_its_objects(model, scenes, traces):
     objects = scenes[2][1]["boxes"]
     assert explorer.boxes.tolist() == objects.tolist()
     found = recall_at([traces[2].detections[0].boxes], [scenes[2][1]], [0.4]).item()
-    assert (explorer.states == 0).mean() == pytest.approx(found)
+    assert (explorer.still().states == 0).mean() == pytest.approx(found)
     explorer.picture = 6
     assert len(explorer.boxes) == 0
 

@@ -1,4 +1,4 @@
-"""One level of a pyramid: together the levels are the whole trace, and the lessons' explorers open on each."""
+"""A single pyramid level: all levels together are the trace, and the lessons' explorers open on each."""
 
 import matplotlib as mpl
 import pytest
@@ -31,7 +31,7 @@ LEVELS = range(4)
 
 @pytest.fixture(scope="module")
 def model():
-    """A detector of four levels, strides 4 to 32, whose answers are spread; pictures are resized and padded."""
+    """A detector of four levels, strides 4 to 32, with weights scaled up so that predictions vary."""
     torch.manual_seed(0)
     body = Pyramid(tiny((8, 8, 8, 16)), {"1": 8, "2": 8, "3": 16}, 8, pooled_level=True)
     parts = {
@@ -51,7 +51,7 @@ def trace(model):
         return model.trace([IMAGE], [TARGET])
 
 
-def test_the_levels_together_are_the_whole(model, trace):
+def test_the_levels_together_are_the_trace(model, trace):
     views = [view_level(trace, model.config, level, BOXES) for level in LEVELS]
     rpns = [view.trace.rpn for view in views]
     assert [rpn.level_sizes for rpn in rpns] == [[size] for size in trace.rpn.level_sizes]
@@ -66,7 +66,7 @@ def test_the_levels_together_are_the_whole(model, trace):
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_indices_count_the_level_alone(model, trace, level):
+def test_indices_are_into_the_level(model, trace, level):
     rpn = view_level(trace, model.config, level).trace.rpn
     one, targets = rpn.proposals[0], rpn.targets[0]
     decoded = decode_boxes(rpn.deltas[0, one.anchor_index], rpn.anchors[one.anchor_index])
@@ -79,11 +79,11 @@ def test_indices_count_the_level_alone(model, trace, level):
     assert (one.scores[by[by >= 0]] >= one.scores[by >= 0]).all()
 
 
-def test_the_picture_is_the_one_that_the_network_saw(model, trace):
+def test_the_image_is_the_one_that_the_network_saw(model, trace):
     view = view_level(trace, model.config, 0, BOXES)
     height, width = trace.batch.sizes[0]
     assert view.image.shape == trace.batch.tensors.shape[1:]
-    assert view.image.shape[2] > width, "the case is a padded one"
+    assert view.image.shape[2] > width, "the image is padded"
     seen = torch.nn.functional.interpolate(
         IMAGE[None], scale_factor=height / 72, mode="bilinear", recompute_scale_factor=True
     )
@@ -93,8 +93,8 @@ def test_the_picture_is_the_one_that_the_network_saw(model, trace):
 
 
 @pytest.mark.parametrize("level", [-1, 4])
-def test_a_level_that_is_not_there_is_said(model, trace, level):
-    with pytest.raises(ValueError, match=f"the levels are 0 to 3, finest first, got {level}"):
+def test_a_level_that_does_not_exist_raises(model, trace, level):
+    with pytest.raises(ValueError, match=f"level must be 0, the finest, to 3, got {level}"):
         view_level(trace, model.config, level)
 
 
@@ -124,13 +124,13 @@ def test_every_explorer_opens_on_every_level(model, trace, level):
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_the_anchors_shown_are_the_networks(model, trace, level):
-    """To the half pixel that the network rounds its anchors by, padded cells and all."""
+    """Up to rounding by half a pixel, in the padding too."""
     grid, rpn = explorers(model, trace, level)["grid"](), view_level(trace, model.config, level).trace.rpn
     assert grid.feature_size == rpn.level_sizes[0][1:]
     torch.testing.assert_close(grid.anchors, rpn.anchors, atol=0.5, rtol=0)
 
 
-def test_what_one_network_pulls_starts_at_the_anchors_and_ends_where_it_sends_them(trace):
+def test_pulls_of_one_network_go_from_its_anchors_to_its_decoded_boxes(trace):
     found = trained_pulls(trace, BOXES)
     assert found.steps == (0, 1)
     assert torch.equal(found.boxes[0], found.anchors)
@@ -141,8 +141,8 @@ def test_what_one_network_pulls_starts_at_the_anchors_and_ends_where_it_sends_th
         trained_pulls(trace, torch.zeros(0, 4))
 
 
-def test_a_life_begins_on_the_cell_of_its_own_level(model, trace):
-    """The anchor of each detection is centred on its cell, whichever of the four levels that is on."""
+def test_a_life_begins_at_a_cell_of_its_own_level(model, trace):
+    """The anchor of each detection is centred on its cell."""
     lives = biographies(trace, TARGET, NAMES, least_score=0.2)
     ends = torch.tensor([a * r * c for a, r, c in trace.rpn.level_sizes]).cumsum(0)
     assert len({int((life["index"] >= ends).sum()) for life in lives}) > 1, "the case has several levels"
@@ -155,6 +155,6 @@ def test_a_life_begins_on_the_cell_of_its_own_level(model, trace):
         assert 0 <= life["which"] < 3
 
 
-def test_the_recall_funnel_says_why_it_does_not_open(model, trace):
+def test_the_recall_explorer_raises_for_a_pyramid(model, trace):
     with pytest.raises(ValueError, match="each level of a pyramid chooses its own best boxes"):
         RecallExplorer(model, [(IMAGE, TARGET)], [trace])

@@ -56,7 +56,8 @@ def test_scaling_both_boxes_changes_pixels_and_no_delta(factor):
 
 def test_what_the_hand_does_to_both_boxes_reaches_python():
     explorer = DeltaExplorer(IMAGE, ANCHOR, TARGET)
-    explorer.set_trait("_both", [*(ANCHOR / 2).tolist(), *(TARGET / 2).tolist()])
+    moves = [{"index": index, "box": (box / 2).tolist()} for index, box in enumerate((ANCHOR, TARGET))]
+    explorer.set_state({"_edit": {"number": 1, "moves": moves, "final": True}})
     torch.testing.assert_close(explorer.box_tensor, torch.stack([ANCHOR, TARGET]) / 2)
 
 

@@ -59,7 +59,7 @@ def test_deltas_are_four_in_a_row_for_each_class():
     with torch.no_grad():
         model.box_predictor.bbox_pred.weight.zero_()
         model.box_predictor.bbox_pred.bias.copy_(torch.arange(4.0 * CLASSES))
-    _, _, deltas = model.answer(blank_batch(IMAGE), {"0": torch.rand(1, 8, 4, 6)}, [draw_proposals(3)])
+    _, _, deltas = model.predict(blank_batch(IMAGE), {"0": torch.rand(1, 8, 4, 6)}, [draw_proposals(3)])
     assert deltas[0].tolist() == torch.arange(16.0).view(4, 4).tolist()
 
 
@@ -138,7 +138,7 @@ def test_the_training_pass_asks_its_sample_and_no_other():
     result = model.train_on(batch, features, [draw_proposals(), draw_proposals(seed=1)], [TARGET, NO_TARGET])
     assert [len(rois) for rois in result.rois] == [16, 16]
     assert result.candidates is None
-    pooled, logits, deltas = model.answer(batch, features, result.rois)
+    pooled, logits, deltas = model.predict(batch, features, result.rois)
     for mine, expected in ((result.pooled, pooled), (result.class_logits, logits), (result.box_deltas, deltas)):
         torch.testing.assert_close(mine, expected)
     labels = torch.cat([sample.labels for sample in result.samples])

@@ -186,8 +186,8 @@ def test_small_ones_go_before_or_after_the_best_are_picked():
     """torchvision picks 50 and drops the small among them; the paper's code drops first, so 50 large ones are left."""
     after = propose(network(rpn_pre_nms_top_n_test=50, rpn_min_size=16.0))[0]
     before = propose(network(rpn_pre_nms_top_n_test=50, rpn_min_size=16.0, rpn_drop_small_first=True))[0]
-    assert 0 < after.large_enough.sum() < 50
-    assert before.large_enough.all()
+    assert 0 < after.valid.sum() < 50
+    assert before.valid.all()
     for found in (after, before):
         sides = found.boxes[:, 2:] - found.boxes[:, :2]
         assert (sides >= 16).all()
@@ -209,7 +209,7 @@ def test_a_proposal_on_the_score_threshold_is_kept():
     rpn = network(rpn_score_thresh=0.5)
     anchors = torch.tensor([[10.0, 10, 26, 26], [50, 10, 66, 26]])
     found = rpn.propose(torch.tensor([0.0, -0.01]), torch.zeros(2, 4), anchors, [(2, 1, 1)], (64, 96))
-    assert found.large_enough.tolist() == [True, False]
+    assert found.valid.tolist() == [True, False]
     assert found.kept.tolist() == [0]
 
 
@@ -224,7 +224,7 @@ def test_who_suppressed_whom_is_found_only_on_request():
 def test_dropping_small_ones_first_may_leave_none():
     found = propose(network(rpn_min_size=1000.0, rpn_drop_small_first=True))[0]
     assert found.boxes.shape == (0, 4)
-    assert not found.large_enough.any()
+    assert not found.valid.any()
 
 
 def test_proposals_are_constants_to_whoever_uses_them():

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from frcnn_edu.datasets.shapes import CLASS_NAMES, HARD, PLAIN, Shapes, ShapesConfig, _Scene
+from frcnn_edu.datasets.shapes import CLASS_NAMES, HARD, PLAIN, Shapes, ShapesConfig, ShapesOptions, _Scene
 
 FIRST_FIVE = "41928f32cabbaaa5206d0be535edfd5c02bcb3c4a8fb2f6481e0829a132561b0"
 """SHA-256 of the first five default scenes and their targets. A change of it is a change of everybody's data set."""
@@ -39,6 +39,10 @@ def digest(dataset):
 
 def test_the_same_bits_on_any_machine():
     assert digest(Shapes(5)) == FIRST_FIVE
+
+
+def test_options_are_the_fields_of_the_configuration():
+    assert ShapesOptions.__annotations__ == ShapesConfig.__annotations__
 
 
 def test_a_scene_does_not_depend_on_what_was_drawn_before():

@@ -1,10 +1,11 @@
-"""The detector that ships: its weights are there, small, and as good as its report says."""
+"""The detector that ships: its weights are small, and its precision is that of its report."""
 
 import json
 
 import pytest
 import torch
 
+from frcnn_edu import datasets
 from frcnn_edu.course import shipped_detector as trained
 from frcnn_edu.course.shipped_detector import load_trained, trained_report, trained_steps
 from frcnn_edu.datasets import data_path
@@ -20,13 +21,13 @@ def precision(model):
     return evaluate(model, UNSEEN, class_names=UNSEEN.class_names, progress=False).map
 
 
-def test_it_finds_what_its_report_says():
+def test_its_precision_is_that_of_its_report():
     reported = trained_report()["map"][trained_steps()[-1]]
     assert reported > 0.8
     assert precision(load_trained()) == pytest.approx(reported, abs=0.1)
 
 
-def test_the_snapshots_go_from_nothing_to_the_end():
+def test_the_snapshots_go_from_step_0_to_the_last():
     steps = trained_steps()
     assert steps[0] == 0
     assert list(steps) == sorted(steps)
@@ -35,7 +36,7 @@ def test_the_snapshots_go_from_nothing_to_the_end():
     assert steps[-1] == trained_report()["recipe"]["steps"] == len(trained_report()["losses"]["loss_classifier"])
 
 
-def test_every_snapshot_loads_in_evaluation_mode_and_stands_alone():
+def test_every_snapshot_loads_as_a_new_model_in_evaluation_mode():
     for step in trained_steps():
         model = load_trained(step)
         assert not model.training
@@ -44,7 +45,7 @@ def test_every_snapshot_loads_in_evaluation_mode_and_stands_alone():
     assert load_trained().rpn.head.conv[0][0].weight.any()
 
 
-def test_all_together_they_stay_small():
+def test_all_snapshots_together_are_small():
     files = list(data_path("tiny").iterdir())
     assert sum(file.stat().st_size for file in files) < MEGABYTES_AT_MOST * 1e6
     assert {file.name for file in files} == {
@@ -53,22 +54,22 @@ def test_all_together_they_stay_small():
     }
 
 
-def test_the_readme_tells_what_the_report_says():
+def test_the_readme_has_the_figures_of_the_report():
     readme = (data_path(".") / "README.md").read_text(encoding="utf-8")
     row = " | ".join(f"{precision:.3f}" for precision in trained_report()["map"].values())
     assert f"| mAP@0.5 on 200 unseen scenes | {row} |" in readme
 
 
-def test_a_step_that_was_not_kept_is_named():
-    with pytest.raises(ValueError, match=r"kept at the steps 0, .*, not at 7"):
+def test_a_step_without_weights_raises():
+    with pytest.raises(ValueError, match=r"weights for the steps 0, .*, not for 7"):
         load_trained(7)
 
 
-def test_it_is_made_from_nothing_by_one_call(tmp_path, monkeypatch, capsys):
+def test_one_call_trains_it_from_scratch(tmp_path, monkeypatch, capsys):
     trained.make(tmp_path / "tiny", Recipe(steps=3, batch_size=2), snapshots=(0, 2), scenes=2)
     assert "step 3: mAP@0.5" in capsys.readouterr().out
     assert json.loads((tmp_path / "tiny" / trained.REPORT_FILE).read_text())["recipe"]["steps"] == 3
-    monkeypatch.setenv("FRCNN_EDU_DATA", str(tmp_path))
+    monkeypatch.setattr(datasets, "course_folder", lambda name: tmp_path)
     trained_report.cache_clear()
     try:
         assert trained_steps() == (0, 2, 3)

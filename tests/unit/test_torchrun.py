@@ -9,16 +9,17 @@ import time
 from pathlib import Path
 
 import pytest
+from command_processes import run_command
 
 from frcnn_edu.training.checkpoints import load_model
 
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "frcnn_edu"]
 SMALL = ("min_size=96", "max_size=96", "rpn_pre_nms_top_n_train=50", "rpn_post_nms_top_n_train=20")
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 
 
 def command(name, *words):
-    return ["-m", "frcnn_edu", name, "--data", "shapes-plain", "--device", "cpu", *map(str, words)]
+    return [name, "--data", "shapes-plain", "--device", "cpu", *map(str, words)]
 
 
 def training(out):
@@ -32,10 +33,10 @@ def workers(process):
     return [int(child) for child in children if "frcnn_edu" in Path(f"/proc/{child}/cmdline").read_text()]
 
 
-@pytest.mark.timeout(900)  # eight starts of PyTorch, on a machine that may be busy
+@pytest.mark.timeout(900)  # six starts of PyTorch, on a machine that may be busy
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="this system does not tell a process's children")
 def test_a_killed_worker_ends_the_run_and_leaves_a_checkpoint_to_go_on_from(tmp_path):
-    out = tmp_path / "run"
+    out, log = tmp_path / "run", tmp_path / "log"
     process = subprocess.Popen([*TORCHRUN, *training(out)], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
     end = time.monotonic() + 120
     while not (out / "step-000002").is_dir():
@@ -51,14 +52,15 @@ def test_a_killed_worker_ends_the_run_and_leaves_a_checkpoint_to_go_on_from(tmp_
     assert not (out / "step-000024").exists(), "it was killed on its way"
     load_model(out)
 
-    resumed = [sys.executable, *training(out), "--resume"]
-    subprocess.run(resumed, env=ENVIRONMENT, check=True, capture_output=True, timeout=300)
+    assert run_command(*training(out), "--resume", log=log) == 0
     assert (out / "step-000024").is_dir()
 
     reports = []
-    for start in ([sys.executable], TORCHRUN):
-        measured = command("evaluate", "--weights", out, "--json", tmp_path / "report.json")
-        subprocess.run([*start, *measured], env=ENVIRONMENT, check=True, capture_output=True, timeout=300)
-        reports.append(json.loads((tmp_path / "report.json").read_text("utf-8")))
+    measured = command("evaluate", "--weights", out, "--split", "val", "--json", tmp_path / "report.json")
+    assert run_command(*measured, log=log) == 0
+    reports.append(json.loads((tmp_path / "report.json").read_text("utf-8")))
+    subprocess.run([*TORCHRUN, *measured], env=ENVIRONMENT, check=True, capture_output=True, timeout=300)
+    reports.append(json.loads((tmp_path / "report.json").read_text("utf-8")))
+    assert reports[0]["images"] == reports[1]["images"] == 200
     assert reports[0]["ground_truths"] == reports[1]["ground_truths"]
     assert reports[0]["per_class"] == pytest.approx(reports[1]["per_class"], abs=1e-3)

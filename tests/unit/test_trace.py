@@ -7,7 +7,7 @@ import torch
 from small_detector import SIZES, draw_images, draw_targets, small_detector
 from torch import Tensor
 
-from frcnn_edu import roi_heads, rpn
+from frcnn_edu import boxes
 from frcnn_edu.boxes import box_iou, clip_boxes, decode_boxes
 from frcnn_edu.faster_rcnn import FasterRCNN, Trace
 from frcnn_edu.roi_heads import SMALLEST_DETECTION
@@ -60,8 +60,7 @@ def test_forward_does_none_of_the_traces_extra_work(monkeypatch):
         raise AssertionError("nobody asked who suppressed whom")
 
     model = small_detector()
-    for module in (rpn, roi_heads):
-        monkeypatch.setattr(module, "nms_suppressors", never)
+    monkeypatch.setattr(boxes, "nms_suppressors", never)
     model.train()(draw_images(), draw_targets())
     model.eval()(draw_images())
     with pytest.raises(AssertionError, match="nobody asked"):
@@ -160,7 +159,7 @@ def test_the_proposals_suppressor_is_kept_better_and_overlaps_too_much(trace, mo
         check_suppressors(
             found.clipped, found.scores, found.level, found.kept, found.suppressed_by, model.config.rpn_nms_thresh
         )
-        assert (found.suppressed_by[~found.large_enough] == -1).all()
+        assert (found.suppressed_by[~found.valid] == -1).all()
 
 
 def test_the_answers_suppressor_is_kept_better_and_of_the_same_class(trace, model):

@@ -5,8 +5,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -17,14 +15,18 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 import torchvision
+from command_processes import FORKS, run_command, start_command
+from torch import nn
+from torch.utils.data import Dataset
 
-from frcnn_edu.__main__ import SHAPES_LENGTH, main
+from frcnn_edu.__main__ import main
 from frcnn_edu.datasets.augment import augmentation
-from frcnn_edu.datasets.download import DownloadError
+from frcnn_edu.datasets.image_files import ImageError
 from frcnn_edu.datasets.shapes import PLAIN, Shapes
+from frcnn_edu.faster_rcnn import BUILDERS
 from frcnn_edu.pretrained import weights_of
+from frcnn_edu.training.batches import batches_of
 from frcnn_edu.training.checkpoints import (
-    BUILDERS,
     Checkpoint,
     CheckpointError,
     History,
@@ -33,7 +35,8 @@ from frcnn_edu.training.checkpoints import (
     Recipe,
     load_model,
 )
-from frcnn_edu.training.loop import detect, evaluate, train
+from frcnn_edu.training.distributed import replicate
+from frcnn_edu.training.loop import detect, evaluate, loss_gradients, train
 
 SMALL = {"min_size": 96, "max_size": 96, "rpn_pre_nms_top_n_train": 50, "rpn_post_nms_top_n_train": 20}
 KEEP_ALL = {"rpn_batch_size_per_image": 10**6, "rpn_positive_fraction": 1.0, "box_batch_size_per_image": 10**6}
@@ -97,47 +100,227 @@ def test_augmented_runs_resume_alike_too(tmp_path):
     assert not same(weights, plain)
 
 
-def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, capsys):
-    def interrupt(done, *_):
-        if done == 3:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, on_step=interrupt)
-    assert (tmp_path / "step-000003").is_dir()
-    assert "--resume" in capsys.readouterr().out
+# A training that ends early
 
 
-def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(tmp_path, monkeypatch):
-    """The interrupt comes where weights have changed and the step is not counted yet."""
-    clip = torch.nn.utils.clip_grad_norm_
-    steps = []
+def at_step(step, action):
+    """Something to be called once a step that acts in one of them."""
+    calls = []
 
-    def interrupted(*arguments):
-        steps.append(1)
-        if len(steps) == 3:
-            os.kill(os.getpid(), signal.SIGINT)
-        return clip(*arguments)
+    def count(*_):
+        calls.append(1)
+        if len(calls) == step:
+            action()
 
-    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", interrupted)
-    handler = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
+    return count
+
+
+def fail(error):
+    raise error
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_in_the_middle_of_a_step_waits_for_its_end_and_the_run_is_saved(tmp_path, monkeypatch, name):
+    """The signal comes where gradients are made and the step is not counted yet."""
+    number = getattr(signal, name)
+    clip, interrupt = nn.utils.clip_grad_norm_, at_step(3, lambda: os.kill(os.getpid(), number))
+    monkeypatch.setattr(nn.utils, "clip_grad_norm_", lambda *arguments: interrupt() or clip(*arguments))
+    handler = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt) as stop:
         run(tmp_path / "cut")
-    assert signal.getsignal(signal.SIGINT) is handler
-    assert (tmp_path / "cut" / "step-000003").is_dir()
+    assert signal.getsignal(number) is handler
+    assert getattr(stop.value, "number", signal.SIGINT) == number
+    assert "step-000003, from which --resume goes on" in "".join(stop.value.__notes__)
     monkeypatch.undo()
     resumed, _ = run(tmp_path / "cut", resume=True)
     assert same(resumed, run()[0])
 
 
-def test_an_interrupt_that_cannot_wait_saves_no_half_step(tmp_path, monkeypatch):
-    def interrupted(*_):
-        raise KeyboardInterrupt
+def test_a_signal_that_somebody_else_handles_is_left_to_them(tmp_path):
+    came = []
+    before = signal.signal(signal.SIGTERM, lambda *_: came.append(1))
+    try:
+        run(tmp_path, on_step=at_step(2, lambda: os.kill(os.getpid(), signal.SIGTERM)))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert came == [1]
+    assert (tmp_path / "step-000006").is_dir()
 
-    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+
+class Failing(Dataset):
+    """Scenes; one of them raises an error."""
+
+    class_names = SCENES.class_names
+
+    def __init__(self, indices, error, length):
+        self.indices, self.error, self.length = indices, error, length
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, index):
+        if index in self.indices:
+            raise self.error
+        return SCENES[index]
+
+
+class FailsInStep(nn.Module):
+    """A model whose third forward pass raises an error."""
+
+    def __init__(self, model, error):
+        super().__init__()
+        self.model, self.count = model, at_step(3, lambda: fail(error))
+
+    def forward(self, *inputs):
+        self.count()
+        return self.model(*inputs)
+
+
+ERRORS = [RuntimeError("no kernel"), MemoryError(), KeyError("boxes"), KeyboardInterrupt()]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("where", ["model", "on_step"])
+def test_any_error_saves_what_was_learned(tmp_path, monkeypatch, where, error):
+    if where == "model":
+        monkeypatch.setattr("frcnn_edu.training.loop.replicate", lambda model: FailsInStep(model, error))
+        done, options = 2, {}
+    else:
+        done, options = 3, {"on_step": at_step(3, lambda: fail(error))}
+    with pytest.raises(type(error)) as stop:
+        run(tmp_path, **options)
+    assert f"step-{done:06d}" in stop.value.__notes__[-1]
+    monkeypatch.undo()
+    resumed, _ = run(tmp_path, resume=True)
+    assert same(resumed, run()[0])
+
+
+def test_half_a_step_is_never_saved(tmp_path, monkeypatch):
+    """The optimizer fails after it has changed some of the weights."""
+    step = torch.optim.AdamW.step
+
+    def fail_afterwards(optimizer):
+        step(optimizer)
+        count()
+
+    count = at_step(4, lambda: fail(MemoryError()))
+    monkeypatch.setattr(torch.optim.AdamW, "step", fail_afterwards)
+    with pytest.raises(MemoryError) as stop:
         run(tmp_path)
-    assert [path.name for path in tmp_path.glob("step-*")] == ["step-000000"]
+    assert "step-000002" in stop.value.__notes__[-1]
+    monkeypatch.undo()
+    resumed, _ = run(tmp_path, resume=True)
+    assert same(resumed, run()[0])
+
+
+@pytest.mark.parametrize("existing", [False, True], ids=["new folder", "folder with a file"])
+def test_a_run_that_ends_before_its_first_step_leaves_nothing(tmp_path, monkeypatch, existing):
+    """So the same command can be given again once its fault is mended."""
+    out = tmp_path / "run"
+    if existing:
+        out.mkdir()
+        (out / "notes.txt").write_text("mine")
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda _: fail(RuntimeError("no such option")))
+    with pytest.raises(RuntimeError) as stop:
+        run(out)
+    assert "no step was completed" in stop.value.__notes__[-1]
+    assert [path.name for path in tmp_path.rglob("*")] == (["run", "notes.txt"] if existing else [])
+
+
+class Diverging(nn.Module):
+    """A module with running averages whose loss, or only its gradient, is not finite."""
+
+    def __init__(self, where):
+        super().__init__()
+        self.norm, self.where = nn.BatchNorm2d(3), where
+
+    def forward(self, images, targets):
+        mean = self.norm(torch.stack(images)).square().mean()
+        return {"loss": mean * torch.inf if self.where == "loss" else (mean - mean.detach()).sqrt()}
+
+
+@pytest.mark.parametrize("where", ["loss", "gradient"])
+def test_a_step_that_fails_leaves_the_model_as_it_was(where):
+    """Running averages too, which every forward pass changes; else a resumed run would end otherwise."""
+    model = Diverging(where)
+    before = {name: values.clone() for name, values in model.state_dict().items()}
+    with pytest.raises(FloatingPointError, match=f"the {where} is|norm of the {where}"):
+        loss_gradients(model, torch.optim.SGD(model.parameters()), RECIPE, 7, [torch.rand(3, 4, 4)] * 2, [])
+    assert same(before, model.state_dict())
+
+
+def test_a_diverged_loss_names_step_images_and_checkpoint_and_keeps_finite_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr(Shapes, "path", lambda _, index: Path(f"scene-{index}.jpg"), raising=False)
+    with pytest.raises(FloatingPointError) as stop:
+        run(tmp_path, replace(RECIPE, learning_rate=1e30, warmup=0.0))
+    images, saved = stop.value.__notes__
+    assert images.startswith("this was step 2, with scene-")
+    assert images.count("scene-") == 2
+    assert "step-0000" in saved
+    weights = load_model(tmp_path)[0].state_dict()
+    assert all(values.isfinite().all() for values in weights.values())
+
+
+# Image files that cannot be read
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_image_that_cannot_be_read_is_left_out_named_once_and_counted(capsys, workers):
+    broken = Failing({1, 4}, ImageError("a.jpg is damaged"), length=6)
+    recipe = Recipe(steps=12, batch_size=2)
+    batches = list(batches_of(broken, recipe, workers=workers))
+    assert [len(images) for images, _ in batches] == [2] * 12
+    sound = {SCENES[index][1]["boxes"].sum().item() for index in (0, 2, 3, 5)}
+    assert {target["boxes"].sum().item() for _, targets in batches for target in targets} == sound
+    assert capsys.readouterr().out == "left out (1 so far): a.jpg is damaged\n"
+
+
+def test_one_sound_image_is_enough_and_none_is_an_error():
+    """Whatever the order of an epoch: the sound one may come before or after the broken one."""
+    for recipe in (Recipe(steps=8, batch_size=1, seed=seed) for seed in range(4)):
+        assert len(list(batches_of(Failing({1}, OSError("gone"), length=2), recipe))) == 8
+        with pytest.raises(ValueError, match="no image of the data set can be read; gone"):
+            next(batches_of(Failing({0, 1}, OSError("gone"), length=2), recipe))
+
+
+def test_what_is_measured_leaves_out_an_image_that_cannot_be_read(capsys):
+    broken = Failing({1, 4}, ImageError("a.jpg is damaged"), length=6)
+    detections, targets = detect(fresh_model(), broken, batch_size=2, progress=False)
+    assert len(detections) == 4
+    assert all(
+        torch.equal(target["boxes"], SCENES[i][1]["boxes"]) for target, i in zip(targets, (0, 2, 3, 5), strict=True)
+    )
+    assert "left out: a.jpg is damaged" in capsys.readouterr().out
+    assert evaluate(fresh_model(), broken, class_names=SCENES.class_names, progress=False).images == 4
+
+
+def squeeze(image, target):
+    """An augmentation that adds a box outside the image and one over its border, and leaves the last without width."""
+    left, right = target["boxes"][-1, 0], target["boxes"][-1, 3]
+    more = torch.tensor([[-30.0, 5, -10, 30], [-10, 5, 20, 30], [left, 5, left, right]])
+    labels = torch.cat((torch.tensor([1, 2, 3]), target["labels"]))
+    return image, {"boxes": torch.cat((more, target["boxes"])), "labels": labels, "image_id": torch.tensor(3)}
+
+
+def test_a_box_that_an_augmentation_flattens_is_dropped_with_its_label():
+    one = Recipe(steps=1, batch_size=4)
+    (images, targets), (_, before) = next(batches_of(SCENES, one, augment=squeeze)), next(batches_of(SCENES, one))
+    for target, original in zip(targets, before, strict=True):
+        assert target["boxes"][0].tolist() == [0, 5, 20, 30]
+        assert torch.equal(target["boxes"][1:], original["boxes"])
+        assert target["labels"].tolist() == [2, *original["labels"].tolist()]
+    fresh_model().train()(images, targets)
+
+
+def test_an_augmentation_goes_to_worker_processes_however_they_start():
+    import pickle
+
+    augment = pickle.loads(pickle.dumps(augmentation(flip=1.0)))
+    image, _ = augment(*SCENES[0])
+    assert image.shape == SCENES[0][0].shape
+
+
+# Measured while it trains
 
 
 def test_a_model_may_be_measured_on_the_way(tmp_path):
@@ -145,6 +328,40 @@ def test_a_model_may_be_measured_on_the_way(tmp_path):
     weights, _ = run(on_step=lambda done, model, _: measured.append(len(detect(model, SCENES, progress=False)[0])))
     assert measured == [len(SCENES)] * 6
     assert same(weights, run()[0])
+
+
+def falling(values):
+    """A `measure` that returns these values in turn."""
+    rest = iter(values)
+    return lambda _: next(rest)
+
+
+def test_the_best_weights_are_kept_and_what_was_measured_survives_a_resume(tmp_path):
+    layer, seen = "rpn.head.cls_logits.weight", {}
+
+    def remember(done, model, _):
+        seen[done] = model.state_dict()[layer].clone()
+
+    options = {"measure": falling([0.2, 0.5, 0.4]), "measure_every": 2, "on_step": remember}
+    _, history = run(tmp_path / "whole", **options)
+    assert history.measured == {2: 0.2, 4: 0.5, 6: 0.4}
+    assert history.best == 4
+    best = load_model(tmp_path / "whole" / "best")[0].state_dict()
+    assert torch.equal(best[layer], seen[4])
+    newest = load_model(tmp_path / "whole")[0].state_dict()
+    assert torch.equal(newest[layer], seen[6])
+
+    shutil.rmtree(tmp_path / "whole" / "step-000006")
+    _, resumed = run(tmp_path / "whole", measure=falling([0.3]), measure_every=2, resume=True)
+    assert resumed.measured == {2: 0.2, 4: 0.5, 6: 0.3}
+    assert same(best, load_model(tmp_path / "whole" / "best")[0].state_dict())
+
+
+def test_a_run_is_measured_at_its_end_and_no_number_is_never_the_best(tmp_path):
+    _, history = run(tmp_path, measure=falling([float("nan")]))
+    assert list(history.measured) == [6]
+    assert history.best is None
+    assert not (tmp_path / "best").exists()
 
 
 @pytest.fixture
@@ -206,7 +423,7 @@ def test_a_broken_checkpoint_is_passed_over_for_the_one_before_it(tmp_path, caps
     earlier, _ = load_model(tmp_path / "step-000004")
     model, _ = load_model(tmp_path)
     assert same(model.state_dict(), earlier.state_dict())
-    assert "cut short" in capsys.readouterr().out
+    assert "was cut short or changed" in capsys.readouterr().out
     with pytest.raises(CheckpointError, match="cut short or changed"):
         load_model(tmp_path / "step-000006")
 
@@ -230,19 +447,39 @@ def test_a_pickle_is_never_loaded(tmp_path):
     assert not (tmp_path / "exploded").exists()
 
 
-def test_another_model_another_recipe_and_a_folder_in_use_are_refused(tmp_path):
-    run(tmp_path)
-    with pytest.raises(CheckpointError, match="holds a run already"):
-        run(tmp_path)
-    with pytest.raises(CheckpointError, match="was trained with"):
-        run(tmp_path, recipe=Recipe(steps=8, batch_size=2), resume=True)
-    other = ModelCard("tiny", ("__background__", "cell"), SMALL)
-    with pytest.raises(CheckpointError, match="another model"):
-        train(fresh_model(other), SCENES, RECIPE, tmp_path, other, resume=True, progress=False)
+def test_a_folder_that_holds_a_run_is_refused_and_one_without_cannot_be_resumed(tmp_path):
+    run(tmp_path / "run")
+    with pytest.raises(CheckpointError, match="already holds a run"):
+        run(tmp_path / "run")
+    with pytest.raises(CheckpointError, match="no run to resume"):
+        run(tmp_path / "nothing", resume=True)
+    assert not (tmp_path / "nothing").exists()
     (tmp_path / "empty").mkdir()
-    (tmp_path / "model.json").rename(tmp_path / "empty" / "model.json")
+    (tmp_path / "run" / "model.json").rename(tmp_path / "empty" / "model.json")
     with pytest.raises(CheckpointError, match="no checkpoint"):
         load_model(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"recipe": replace(RECIPE, steps=8)}, "steps 6 (now 8)"),
+        ({"recipe": replace(RECIPE, augment="mirror")}, "augment None (now 'mirror')"),
+        ({"recipe": replace(RECIPE, learning_rate=0.1, seed=3)}, "learning_rate 0.001 (now 0.1), seed 0 (now 3)"),
+        ({"dataset": Shapes(23, config=PLAIN)}, "images 24 (now 23)"),
+        ({"card": ModelCard("tiny", SCENES.class_names, SMALL | {"max_size": 97})}, "'max_size': 97"),
+        ({"card": ModelCard("tiny", (*SCENES.class_names[:-1], "cell"), SMALL)}, "'cell'"),
+    ],
+    ids=["steps", "augment", "rate and seed", "images", "options", "classes"],
+)
+def test_a_run_is_resumed_with_what_it_began_with_and_what_differs_is_named(tmp_path, change, message):
+    run(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    given = {"dataset": SCENES, "recipe": RECIPE, "card": CARD} | change
+    with pytest.raises(CheckpointError) as refused:
+        train(fresh_model(given["card"]), out=tmp_path, resume=True, progress=False, **given)
+    assert message in str(refused.value)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
 def test_a_card_is_the_same_however_it_was_spelled(tmp_path):
@@ -270,7 +507,7 @@ def test_a_checkpoint_is_loaded_from_where_one_stands(tmp_path, monkeypatch):
 
 
 def test_checkpoints_are_counted_and_not_sorted_by_letters_and_copies_are_none(tmp_path):
-    model, keeper = fresh_model(), Keeper(tmp_path, CARD, RECIPE)
+    model, keeper = fresh_model(), Keeper(tmp_path, CARD, RECIPE, images=24)
     optimizer = torch.optim.AdamW(model.parameters())
     for name in ("step-best", "step-000400-backup"):
         (tmp_path / name).mkdir()
@@ -285,7 +522,9 @@ def test_checkpoints_are_counted_and_not_sorted_by_letters_and_copies_are_none(t
     [
         ({"dataset": Shapes(0)}, "empty"),
         ({"checkpoint_every": 0}, "checkpoint_every"),
+        ({"measure_every": 0}, "measure_every"),
     ],
+    ids=["no images", "checkpoint_every", "measure_every"],
 )
 def test_what_cannot_be_trained_on_leaves_no_run_behind(tmp_path, options, message):
     given = {"dataset": SCENES, "recipe": RECIPE, "out": tmp_path / "run", "card": CARD, "progress": False} | options
@@ -302,17 +541,54 @@ def test_a_folder_that_cannot_be_written_fails_before_the_first_step(tmp_path):
     assert steps == []
 
 
-def test_a_full_disk_leaves_no_half_checkpoint(tmp_path, monkeypatch):
+def test_a_disk_that_is_full_from_the_start_leaves_nothing(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("frcnn_edu.training.checkpoints.save_file", full)
     with pytest.raises(OSError, match="No space left"):
-        run(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["model.json"]
+        run(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("steps", 0), ("batch_size", 0), ("learning_rate", 0.0), ("learning_rate", float("nan")), ("clip_norm", -1.0),
+     ("warmup", 1.5), ("weight_decay", -1.0), ("seed", -1), ("seed", 2**63)],
+)  # fmt: skip
+def test_a_recipe_names_the_number_that_is_out_of_range(field, value):
+    with pytest.raises(ValueError, match=f"^{field} "):
+        replace(RECIPE, **{field: value})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"min_sise": 96}, "did you mean 'min_size'"),
+        ({"quite_unknown": 96}, "there are bbox_reg_weights"),
+        ({"min_size": "abc"}, "min_size must be a whole number or a list, each a whole number, got 'abc'"),
+        ({"min_size": []}, "min_size must be a whole number"),
+        ({"min_size": True}, "min_size must be a whole number"),
+        ({"max_size": 96.5}, "max_size must be a whole number, got 96.5"),
+        ({"rpn_nms_thresh": None}, "rpn_nms_thresh must be a number, got None"),
+        ({"rpn_drop_small_first": 1}, "rpn_drop_small_first must be true or false"),
+        ({"bbox_reg_weights": [1, "2"]}, "bbox_reg_weights must be a list, each a number"),
+        ({"rpn_n_reg": 3}, "rpn_n_reg must be a text"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_an_option_that_is_unknown_or_of_another_type_is_named(options, message):
+    with pytest.raises(ValueError) as refused:  # noqa: PT011 - the whole message is compared below
+        ModelCard("tiny", ("__background__", "cell"), options).build()
+    assert message in str(refused.value)
+
+
+def test_options_of_the_builder_and_whole_numbers_for_numbers_are_taken():
+    card = ModelCard("mobilenet_v2", ("__background__", "cell"), {"frozen_backbone": None, "rpn_nms_thresh": 1})
+    assert card.build().config.rpn_nms_thresh == 1
+
+
+@pytest.mark.parametrize("native", [False, True], ids=["emulated", "native"])
 def test_mixed_precision_is_used_where_the_processor_multiplies_it_natively(monkeypatch, native):
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": native})
     mixed, _ = run(recipe=RECIPE)
@@ -334,13 +610,15 @@ def joined_batch():
     return list(images), list(targets)
 
 
+def in_two_processes(function, *arguments):
+    multiprocessing.start_processes(function, arguments, nprocs=2, start_method=FORKS.get_start_method())
+
+
 def share_of_gradients(rank, port, folder):
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.set_num_threads(1)
     dist.init_process_group("gloo", rank=rank, world_size=2)
-    model = torch.nn.parallel.DistributedDataParallel(
-        fresh_model(ModelCard("tiny", SCENES.class_names, SMALL | KEEP_ALL))
-    )
+    model = replicate(fresh_model(ModelCard("tiny", SCENES.class_names, SMALL | KEEP_ALL)))
     images, targets = joined_batch()
     sum(model.train()(images[rank::2], targets[rank::2]).values()).backward()
     if rank == 0:
@@ -349,7 +627,7 @@ def share_of_gradients(rank, port, folder):
 
 
 def test_two_processes_give_the_gradients_of_the_joined_batch(tmp_path, free_port):
-    multiprocessing.spawn(share_of_gradients, (free_port, tmp_path), nprocs=2)
+    in_two_processes(share_of_gradients, free_port, tmp_path)
     shared = torch.load(tmp_path / "gradients.pt", weights_only=True)
     model = fresh_model(ModelCard("tiny", SCENES.class_names, SMALL | KEEP_ALL)).train()
     sum(model(*joined_batch()).values()).backward()
@@ -375,14 +653,14 @@ def train_on_two_machines(rank, port, folder):
     resumed, _ = run(out / "stopped", resume=True)
     assert same(whole, resumed)
     assert (out / "whole").exists() == (rank == 0)
-    with pytest.raises(CheckpointError, match=r"machine-0.whole holds a run already"):
+    with pytest.raises(CheckpointError, match=r"machine-0.whole already holds a run"):
         run(out / "whole")
     (folder / f"ended-{rank}").touch()
     dist.destroy_process_group()
 
 
 def test_only_the_first_process_needs_the_folder_and_all_learn_what_is_wrong_with_it(tmp_path, free_port):
-    multiprocessing.spawn(train_on_two_machines, (free_port, tmp_path), nprocs=2)
+    in_two_processes(train_on_two_machines, free_port, tmp_path)
     assert {path.name for path in tmp_path.glob("ended-*")} == {"ended-0", "ended-1"}
 
 
@@ -395,87 +673,86 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def command(*arguments):
-    return [sys.executable, "-m", "frcnn_edu", *map(str, arguments)]
+# Whole runs in processes that are killed
 
 
-def training_command(out):
+def training(out, *more):
     options = [word for name, value in SMALL.items() for word in ("--option", f"{name}={value}")]
-    often = ["--steps", 40, "--batch-size", 2, "--checkpoint-every", 5]
-    return command("train", "--data", "shapes-plain", "--out", out, *often, *options)
+    often = ["--steps", 40, "--batch-size", 2, "--checkpoint-every", 5, "--device", "cpu"]
+    return ["train", "--data", "shapes-plain", "--out", out, *often, *options, *more]
+
+
+def wait_for(condition, process):
+    end = time.monotonic() + 60
+    while not condition():
+        assert process.is_alive(), f"the run ended with {process.exitcode}"
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_killed_at_five_moments_a_run_still_ends_with_the_same_weights(tmp_path):
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run(training_command(tmp_path / "whole"), env=environment, check=True, capture_output=True)
+    steps = ["--steps", 60]
+    assert run_command(*training(tmp_path / "whole", *steps), log=tmp_path / "log") == 0
     out, moments = tmp_path / "killed", random.Random(0)
-    for attempt in range(5):
-        resume = ["--resume"] if (out / "step-000000").is_dir() else []
-        process = subprocess.Popen(
-            [*training_command(out), *resume], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+    for _ in range(5):
         checkpoints = set(out.glob("step-*"))
-        while process.poll() is None and set(out.glob("step-*")) == checkpoints:
-            time.sleep(0.01)  # the run is under way once it has written something new
-        time.sleep(moments.uniform(0, 0.5))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        assert attempt or not (out / "step-000040").is_dir()
-    subprocess.run([*training_command(out), "--resume"], env=environment, check=True, capture_output=True)
+        resume = ["--resume"] if checkpoints else []
+        process = start_command(*training(out, *steps, *resume), log=tmp_path / "log")
+        wait_for(lambda seen=checkpoints: set(out.glob("step-*")) - seen, process)
+        time.sleep(moments.uniform(0, 0.2))
+        process.kill()
+        process.join()
+    assert not (out / "step-000060").is_dir(), "it was killed on its way each time"
+    assert run_command(*training(out, *steps, "--resume"), log=tmp_path / "log") == 0
     assert same(load_model(tmp_path / "whole")[0].state_dict(), load_model(out)[0].state_dict())
 
 
-def test_evaluate_and_predict_from_the_command_line(tmp_path):
-    from torchvision.utils import save_image
-
-    run(tmp_path / "run")
-    save_image(SCENES[0][0], tmp_path / "scene one.png")
-    (tmp_path / "text.jpg").write_text("no picture")
-    report = tmp_path / "report.json"
-    evaluated = command("evaluate", "--data", "shapes-plain", "--weights", tmp_path / "run", "--json", report)
-    done = subprocess.run(evaluated, check=True, capture_output=True, text=True)
-    assert "mAP" in done.stdout
-    assert json.loads(report.read_text())["style"] == "voc"
-    pictures = [tmp_path / "scene one.png", tmp_path / "text.jpg"]
-    predicted = command("predict", *pictures, "--weights", tmp_path / "run", "--out", tmp_path / "out", "--score", 0)
-    done = subprocess.run(predicted, check=False, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert "text.jpg" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"scene one.png", "detections.json"}
+def test_a_folder_in_use_is_refused_and_a_killed_run_leaves_it_free(tmp_path):
+    out, log = tmp_path / "run", tmp_path / "second"
+    first = start_command(*training(out, "--steps", 4000, "--workers", 1), log=tmp_path / "first")
+    wait_for((out / "step-000005").is_dir, first)
+    assert run_command(*training(out, "--steps", 4000, "--resume"), log=log) == 1
+    assert "another training is writing into" in log.read_text().splitlines()[-1]
+    first.kill()
+    first.join()
+    second = start_command(*training(out, "--steps", 4000, "--resume"), log=log)
+    newest = max(out.glob("step-*"))
+    wait_for(lambda: max(out.glob("step-*")) > newest, second)
+    second.terminate()
+    second.join(60)
+    assert second.exitcode == 128 + signal.SIGTERM
+    said = log.read_text().splitlines()[-1]
+    assert said.startswith("frcnn-edu train: stopped by SIGTERM; the last whole checkpoint is ")
 
 
-def test_figures_that_are_none_are_null_in_the_file(tmp_path, monkeypatch):
-    """One scene has not all classes: their AP is no number, and JSON has no word for that."""
-    run(tmp_path / "run")
-    monkeypatch.setitem(SHAPES_LENGTH, "test", 1)
-    report = tmp_path / "report.json"
-    words = ["evaluate", "--data", "shapes-plain", "--weights", str(tmp_path / "run"), "--device", "cpu"]
-    assert main([*words, "--style", "coco", "--json", str(report)]) == 0
-    found = json.loads(report.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
-    assert None in found["per_class"].values()
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="this system does not tell a process's children")
+def test_a_killed_data_worker_ends_the_run_in_one_line(tmp_path):
+    out, log = tmp_path / "run", tmp_path / "log"
+    process = start_command(*training(out, "--steps", 4000, "--workers", 2), log=log)
+    wait_for((out / "step-000005").is_dir, process)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(children[-1]), signal.SIGKILL)
+    process.join(60)
+    assert process.exitcode == 1
+    said = log.read_text()
+    assert "Traceback" not in said
+    line = said.splitlines()[-1]
+    assert "DataLoader worker" in line
+    assert "fewer --workers" in line
+    step = max(out.glob("step-*"))
+    assert str(step) in line
+    assert Checkpoint.read(step).step % 5 or step.name == "step-000005", "it was saved when it ended"
 
 
-def test_a_download_that_fails_is_said_in_a_line(tmp_path, monkeypatch, capsys):
-    def fail(*_):
-        raise DownloadError("the server is not there: connect and call again")
-
-    monkeypatch.setattr("frcnn_edu.__main__.download", fail)
-    assert main(["download", "bccd", "--out", str(tmp_path)]) == 1
-    assert capsys.readouterr().err == "frcnn_edu download: the server is not there: connect and call again\n"
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (("train", "--data", "nowhere", "--out", "run"), "nowhere"),
-        (("train", "--data", "shapes", "--out", "run", "--option", "rpn_nms_thresh=2"), "rpn_nms_thresh"),
-        (("evaluate", "--data", "shapes", "--weights", "nowhere"), "nowhere"),
-        (("train", "--data", "shapes", "--out", "run", "--seed", "-1"), "seed must be 0 or more"),
-    ],
-)
-def test_what_the_user_can_mend_is_said_in_a_line(tmp_path, words, message):
-    done = subprocess.run(command(*words), cwd=tmp_path, check=False, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_disk_that_becomes_full_ends_the_run_in_one_line(tmp_path):
+    """Checkpoint 0 fits; the next one, with what the optimizer stores, does not."""
+    out, log = tmp_path / "run", tmp_path / "log"
+    weights = sum(values.nbytes for values in fresh_model().state_dict().values())
+    assert run_command(*training(out), log=log, file_size=int(1.5 * weights)) == 1
+    said = log.read_text()
+    assert "Traceback" not in said
+    line = said.splitlines()[-1]
+    assert "optimizer.safetensors cannot be written" in line
+    assert f"the last whole checkpoint is {out / 'step-000000'}" in line
+    assert {path.name for path in out.iterdir()} == {"model.json", "step-000000"}
+    load_model(out)

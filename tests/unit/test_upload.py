@@ -11,8 +11,7 @@ from small_detector import NUM_CLASSES, small_detector
 
 from frcnn_edu.course.photograph_page import open_page
 from frcnn_edu.datasets.shapes import PLAIN, Shapes
-from frcnn_edu.explorers import lesson_08_real_images
-from frcnn_edu.explorers.lesson_08_real_images import FileDrop, UploadPage, answer
+from frcnn_edu.explorers.lesson_08_real_images import FileDrop, UploadPage, answer, upload
 from frcnn_edu.training.checkpoints import ModelCard, Recipe
 from frcnn_edu.training.loop import train
 
@@ -66,8 +65,8 @@ PICTURES = {
 SENTENCES = {
     "huge.bmp": (huge_header, "too large to decode"),
     "truncated.jpg": (lambda: saved(drawn(600, 400), "JPEG")[:3000], "perhaps cut off"),
-    "drawing.svg": (lambda: SVG, "no picture that Pillow knows"),
-    "phone.heic": (lambda: HEIC, "no picture that Pillow knows"),
+    "drawing.svg": (lambda: SVG, "text in HTML, SVG or XML"),
+    "phone.heic": (lambda: HEIC, "HEIC, the format of phones; save it as JPEG"),
     "text.jpg": (lambda: b"dear diary, today I", "no picture that Pillow knows"),
     "empty.png": (lambda: b"", "is empty (0 bytes)"),
     "strip.png": (lambda: saved(Image.new("RGB", (4000, 2)), "PNG"), "strip of"),
@@ -133,7 +132,7 @@ def test_a_decoder_that_fails_in_its_own_way_is_a_sentence_too(model, monkeypatc
     def fail(file):
         raise RuntimeError("decoder gave up")
 
-    monkeypatch.setattr(lesson_08_real_images, "read_rgb", fail)
+    monkeypatch.setattr(upload, "read_rgb", fail)
     assert "decoder gave up" in answer("odd.png", b"odd", model, NAMES).sentence
 
 
@@ -207,5 +206,5 @@ def test_a_page_answers_with_a_run_of_ones_own_or_says_why_it_cannot(tmp_path):
     assert "standing bar" in about.value
     assert page.class_names == scenes.class_names
     (tmp_path / "run" / "model.json").write_text("[]")
-    assert "holds no model.json that can be read" in open_page(str(tmp_path / "run")).value
+    assert "model.json is damaged" in open_page(str(tmp_path / "run")).value
     assert "is not there" in open_page(str(tmp_path / "nowhere")).value

@@ -1,4 +1,4 @@
-"""The drawings: as many boxes as were given, where they were given, no label cut off, nothing left behind in pyplot."""
+"""Drawings: every box at its place, no label cut off, no trace in pyplot."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ from matplotlib.text import Text
 
 from frcnn_edu import viz
 from frcnn_edu.datasets import photos
-from frcnn_edu.viz.architecture import MAP_SIZE, STAGES, STATIONS
+from frcnn_edu.viz.architecture import BLOCKS, MAP_SIZE, STAGES
 from frcnn_edu.viz.box_plots import MOST_SEAMS
 from frcnn_edu.viz.labels import BoxLabel, overlap
 from frcnn_edu.viz.palette import STATES
@@ -33,13 +33,13 @@ HALF_PIXEL = 0.5
 
 
 @pytest.fixture(autouse=True)
-def _no_figure_stays_open():
+def _close_figures():
     yield
     plt.close("all")
 
 
 def drawn_boxes(ax):
-    """Every box on the axes with its state's name, [(name, (4,))], having looked that it has a box's corners."""
+    """Every box on the axes with the name of its state, [(name, (4,))]; asserts that each is a rectangle."""
     collections = [one for one in ax.collections if isinstance(one, PolyCollection)]
     found = []
     for one in collections:
@@ -52,7 +52,7 @@ def drawn_boxes(ax):
 
 
 def texts(ax):
-    """Every piece of type in the figure that says something."""
+    """Every visible text in the figure."""
     return [one for one in ax.figure.findobj(Text) if one.get_text() and one.get_visible()]
 
 
@@ -71,13 +71,13 @@ def assert_nothing_is_cut_off(ax):
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 6), (1, 4, 6), (4, 6)])
-def test_an_image_spans_its_pixels_from_0_to_width_and_height(shape):
+def test_an_image_extends_from_0_to_its_width_and_height(shape):
     shown = viz.show_image(torch.rand(shape)).images[0]
     assert shown.get_extent() == [0, 6, 4, 0]
     assert shown.get_array().shape == (4, 6, 3)
 
 
-def test_an_image_keeps_its_colours_and_its_upper_left_corner():
+def test_an_image_keeps_its_colours_and_its_orientation():
     image = torch.zeros(3, 4, 6)
     image[0, 0, 1] = 1  # red, row 0, column 1
     array = viz.show_image(image).images[0].get_array()
@@ -101,7 +101,7 @@ BAD_IMAGES = {
     "draw", [viz.show_image, lambda i: viz.draw_boxes(i, BOXES), lambda i: viz.draw_anchors(i, BOXES)]
 )
 @pytest.mark.parametrize("case", BAD_IMAGES)
-def test_what_is_no_image_is_refused_before_a_figure_is_made(draw, case):
+def test_an_invalid_image_raises_before_a_figure_is_made(draw, case):
     image, error, message = BAD_IMAGES[case]
     with pytest.raises(error, match=message):
         draw(image)
@@ -127,12 +127,12 @@ def test_every_box_is_drawn_once_where_it_is_in_its_state(case):
     boxes, states = case
     found = drawn_boxes(viz.draw_boxes(IMAGE, boxes, states=states))
     plt.close("all")
-    expected = [(STATES[state].name, *box) for state, box in zip(states.tolist(), boxes.tolist(), strict=True)]
+    expected = [(STATES[state].label, *box) for state, box in zip(states.tolist(), boxes.tolist(), strict=True)]
     assert sorted((name, *box) for name, box in found) == sorted(expected)
 
 
 def test_states_differ_in_hue_and_in_line():
-    ax = viz.draw_boxes(IMAGE, BOXES[:1].repeat(len(STATES), 1), states=[state.name for state in STATES])
+    ax = viz.draw_boxes(IMAGE, BOXES[:1].repeat(len(STATES), 1), states=[state.key for state in STATES])
     looks = [
         (tuple(one.get_edgecolor()[0]), (one.get_linewidth()[0], str(one.get_linestyle()[0]))) for one in ax.collections
     ]
@@ -151,7 +151,7 @@ def labels(ax):
     return [one for one in ax.get_children() if isinstance(one, BoxLabel)]
 
 
-def test_labels_say_class_and_score():
+def test_labels_are_class_and_score():
     scores = torch.tensor([0.987, 0.5, 0.0])
     ax = viz.draw_boxes(IMAGE, BOXES, torch.tensor([1, 2, 1]), scores, class_names=("background", "cat", "dog"))
     assert [one.get_text() for one in labels(ax)] == ["cat 0.99", "dog 0.50", "cat 0.00"]
@@ -162,7 +162,7 @@ def test_labels_say_class_and_score():
 
 @pytest.mark.parametrize("name", photos.names())
 @pytest.mark.parametrize("dpi", [72, 100, 180])
-def test_labels_stay_inside_the_picture_and_off_each_other(name, dpi):
+def test_labels_stay_inside_the_image_and_do_not_overlap(name, dpi):
     photo = photos.load(name)
     ax = viz.draw_boxes(photo.image, photo.boxes, photo.labels, class_names=photo.class_names, title=name)
     ax.figure.set_dpi(dpi)
@@ -173,7 +173,7 @@ def test_labels_stay_inside_the_picture_and_off_each_other(name, dpi):
     assert not any(overlap(first.place, second.place) for first, second in combinations(labels(ax), 2))
 
 
-def test_a_label_in_each_corner_is_pushed_inside():
+def test_a_label_in_each_corner_is_moved_inside():
     corners = torch.tensor([[0, 0, 8, 8], [192, 0, 200, 8], [0, 112, 8, 120], [192, 112, 200, 120]]).float()
     ax = viz.draw_boxes(IMAGE, corners, ["a rather long label"] * 4)
     ax.figure.canvas.draw()
@@ -181,7 +181,7 @@ def test_a_label_in_each_corner_is_pushed_inside():
         assert_inside(label.place, ax.bbox, "the label")
 
 
-def test_a_label_moves_along_when_the_figure_is_resized():
+def test_labels_move_when_the_figure_is_resized():
     ax = viz.draw_boxes(IMAGE, BOXES, ["one", "two", "three"])
     ax.figure.canvas.draw()
     before = [label.place.x0 for label in labels(ax)]
@@ -191,7 +191,7 @@ def test_a_label_moves_along_when_the_figure_is_resized():
     assert all(ax.bbox.x0 - 1 <= label.place.x0 <= label.place.x1 <= ax.bbox.x1 + 1 for label in labels(ax))
 
 
-@pytest.mark.parametrize("state", [state.name for state in STATES])
+@pytest.mark.parametrize("state", [state.key for state in STATES])
 def test_labels_can_be_read_on_their_ground(state):
     """Contrast as the web's accessibility guidelines define it, at least 3 : 1, their bound for bold or large type."""
 
@@ -204,7 +204,7 @@ def test_labels_can_be_read_on_their_ground(state):
     assert (pair[1] + 0.05) / (pair[0] + 0.05) >= 3
 
 
-def test_several_states_get_a_legend_with_their_numbers_and_one_does_not():
+def test_several_states_get_a_legend_with_counts_and_one_does_not():
     ax = viz.draw_boxes(IMAGE, BOXES, states=["positive", "negative", "positive"])
     assert [one.get_text() for one in ax.get_legend().get_texts()] == ["positive (2)", "negative (1)"]
     assert viz.draw_boxes(IMAGE, BOXES).get_legend() is None
@@ -214,20 +214,20 @@ def test_the_longest_legend_is_not_cut_off():
     assert_nothing_is_cut_off(viz.draw_boxes(IMAGE, BOXES[:1].repeat(7, 1), states=torch.arange(7), title="all"))
 
 
-def test_many_boxes_are_drawn_without_seams():
+def test_many_boxes_are_drawn_without_dark_outlines():
     few, many = (viz.draw_boxes(IMAGE, BOXES[:1].repeat(n, 1)) for n in (MOST_SEAMS, MOST_SEAMS + 1))
     assert few.collections[0].get_path_effects()
     assert not many.collections[0].get_path_effects()
     assert len(drawn_boxes(many)) == MOST_SEAMS + 1
 
 
-def test_no_boxes_leave_the_picture_alone():
+def test_without_boxes_only_the_image_is_drawn():
     ax = viz.draw_boxes(IMAGE, torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.zeros(0))
     assert drawn_boxes(ax) == labels(ax) == []
     assert len(ax.images) == 1
 
 
-def test_boxes_that_a_network_made_are_drawn_and_left_as_they_were():
+def test_boxes_with_gradients_are_drawn_and_not_changed():
     boxes = BOXES.clone().requires_grad_()
     viz.draw_boxes(IMAGE, boxes * 1, scores=boxes[:, 0] / 200)
     viz.draw_anchors(IMAGE, boxes * 1, gt_boxes=boxes * 1)
@@ -255,7 +255,7 @@ BAD_CALLS = {
 
 
 @pytest.mark.parametrize("case", BAD_CALLS)
-def test_what_fits_no_boxes_is_refused_before_a_figure_is_made(case):
+def test_invalid_arguments_raise_before_a_figure_is_made(case):
     call, error, message = BAD_CALLS[case]
     with pytest.raises(error, match=message):
         call()
@@ -265,24 +265,24 @@ def test_what_fits_no_boxes_is_refused_before_a_figure_is_made(case):
 # Anchors
 
 
-def test_the_view_grows_to_hold_anchors_and_never_cuts_the_image():
+def test_the_view_is_extended_to_anchors_across_the_border():
     anchors = torch.tensor([[-40.0, 10.0, 20.0, 50.0], [150.0, 60.0, 190.0, 300.0]])
     ax = viz.draw_anchors(IMAGE, anchors)
     (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
     assert left < -40
-    assert (top, right) == (0, WIDTH), "no room is spent where no anchor leaves the image"
+    assert (top, right) == (0, WIDTH), "no margin where no anchor crosses the border"
     assert bottom > 300
     assert viz.draw_anchors(IMAGE, BOXES).get_xlim() == (0, WIDTH)
 
 
-def test_anchors_have_their_centres_dotted_and_the_ground_truth_over_them():
+def test_anchors_have_dots_at_their_centres_and_ground_truth_over_them():
     ax = viz.draw_anchors(IMAGE, BOXES[:2], gt_boxes=BOXES[2:])
     (dots,) = (one for one in ax.collections if isinstance(one, PathCollection))
     assert dots.get_offsets().tolist() == ((BOXES[:2, :2] + BOXES[:2, 2:]) / 2).tolist()
     assert [name for name, _ in drawn_boxes(ax)] == ["anchor", "anchor", "ground truth"]
 
 
-def test_no_anchors_show_the_image_and_the_ground_truth():
+def test_without_anchors_image_and_ground_truth_are_drawn():
     ax = viz.draw_anchors(IMAGE, torch.zeros(0, 4), gt_boxes=BOXES)
     assert [name for name, _ in drawn_boxes(ax)] == ["ground truth"] * 3
 
@@ -290,12 +290,12 @@ def test_no_anchors_show_the_image_and_the_ground_truth():
 # Heat maps
 
 
-def test_a_heat_map_lies_where_its_cells_stand():
+def test_offset_0_centres_the_first_cell_on_the_corner():
     ax = viz.draw_heat_map(IMAGE, torch.rand(8, 13), stride=16, offset=0)
     assert list(ax.images[1].get_extent()) == [-8, 13 * 16 - 8, 8 * 16 - 8, -8]
 
 
-def test_a_heat_map_lies_over_its_image_cell_by_cell():
+def test_a_heat_map_covers_its_image_cell_by_cell():
     heat = torch.arange(6.0).reshape(2, 3)
     ax = viz.draw_heat_map(IMAGE, heat, label="score")
     overlay = ax.images[1]
@@ -307,14 +307,14 @@ def test_a_heat_map_lies_over_its_image_cell_by_cell():
     assert_nothing_is_cut_off(ax)
 
 
-def test_with_a_stride_cells_keep_their_size_and_the_view_its_image():
+def test_with_a_stride_cells_have_that_size_and_the_view_is_the_image():
     ax = viz.draw_heat_map(IMAGE, torch.rand(8, 13), stride=16)
     assert ax.images[1].get_extent() == [0, 13 * 16, 8 * 16, 0]
     assert ax.get_xlim() == (0, WIDTH)
     assert ax.get_ylim() == (HEIGHT, 0)
 
 
-def test_a_cell_without_a_value_is_left_clear():
+def test_nan_is_transparent():
     heat = torch.tensor([[0.0, torch.nan], [1.0, 2.0]])
     array = viz.draw_heat_map(IMAGE, heat).images[1].get_array()
     assert np.ma.getmaskarray(array).tolist() == [[False, True], [False, False]]
@@ -332,7 +332,7 @@ BAD_HEAT = {
 
 
 @pytest.mark.parametrize("case", BAD_HEAT)
-def test_what_is_no_heat_map_is_refused_before_a_figure_is_made(case):
+def test_an_invalid_heat_map_raises_before_a_figure_is_made(case):
     arguments, options, error, message = BAD_HEAT[case]
     with pytest.raises(error, match=message):
         viz.draw_heat_map(IMAGE, *arguments, **options)
@@ -371,21 +371,21 @@ def test_seven_curves_differ_in_hue_in_dashes_and_in_marker():
         ({}, None, "got 0"),
         ({str(n): [1] for n in range(8)}, None, "got 8"),
         ({"loss": [1, 2]}, [1, 2, 3], "x has 3 positions, but curve 'loss' 2"),
-        ({"loss": []}, None, "'loss' must be a row"),
-        ({"loss": torch.rand(2, 2)}, None, r"'loss' must be a row.*\(2, 2\)"),
+        ({"loss": []}, None, r"'loss' must have shape \(N,\).*\(0,\)"),
+        ({"loss": torch.rand(2, 2)}, None, r"'loss' must have shape.*\(2, 2\)"),
     ],
 )
-def test_what_is_no_curve_is_refused_before_a_figure_is_made(curves, x, message):
+def test_invalid_curves_raise_before_a_figure_is_made(curves, x, message):
     with pytest.raises(ValueError, match=message):
         viz.plot_curves(curves, x)
     assert plt.get_fignums() == []
 
 
-# The map
+# The diagram of the architecture
 
 
 def frames(ax):
-    """The frames on the map, {stage: [patch]}."""
+    """The frames of the diagram, {stage: [patch]}."""
     found = {}
     for patch in ax.patches:
         if isinstance(patch, FancyBboxPatch):
@@ -393,68 +393,68 @@ def frames(ax):
     return found
 
 
-def test_every_stage_is_on_the_map():
+def test_every_stage_is_in_the_diagram():
     assert set(frames(viz.draw_architecture())) == set(STAGES)
-    assert {station.stage for station in STATIONS} == set(STAGES)
+    assert {block.stage for block in BLOCKS} == set(STAGES)
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_lit_stage_stands_out_by_frame_and_by_type_and_no_other_does(stage):
+def test_only_a_highlighted_stage_has_a_heavy_frame_and_bold_text(stage):
     ax = viz.draw_architecture(stage)
     for name, patches in frames(ax).items():
         for patch in patches:
             assert (patch.get_linewidth() > 3) == (name == stage)
     bold = {one.get_text() for one in texts(ax) if one.get_weight() == "bold"}
-    titles = {station.title for station in STATIONS if station.stage == stage}
-    others = {station.title for station in STATIONS} - titles
+    titles = {block.title for block in BLOCKS if block.stage == stage}
+    others = {block.title for block in BLOCKS} - titles
     assert titles <= bold
     assert not bold & others
 
 
-def test_lit_and_quiet_grounds_differ_in_grey_too_by_their_frames():
-    """Rendered without hue, the lit stage's frame is darker than any quiet one's."""
+def test_a_highlighted_stage_is_visible_without_colour():
+    """In grey, its frame is darker than all others."""
     ax = viz.draw_architecture("rpn")
     grey = {name: sum(patches[0].get_edgecolor()[:3]) / 3 for name, patches in frames(ax).items()}
     assert grey.pop("rpn") == 0
     assert min(grey.values()) > 0.3
 
 
-def test_without_a_stage_nothing_stands_out():
+def test_without_a_stage_nothing_is_highlighted():
     widths = {patch.get_linewidth() for patches in frames(viz.draw_architecture()).values() for patch in patches}
     assert len(widths) == 1
 
 
-def test_several_stages_may_be_lit_at_once():
+def test_several_stages_can_be_highlighted():
     ax = viz.draw_architecture(["rpn", "loss"])
     assert {name for name, patches in frames(ax).items() if patches[0].get_linewidth() > 3} == {"rpn", "loss"}
 
 
-@pytest.mark.parametrize("lit", [None, STAGES], ids=["none lit", "all lit"])
-def test_no_title_leaves_its_frame_and_no_type_leaves_the_map(lit):
-    """All lit is the hard case: bold type is wider."""
+@pytest.mark.parametrize("lit", [None, STAGES], ids=["none", "all"])
+def test_titles_stay_in_their_frames_and_all_text_in_the_diagram(lit):
+    """All highlighted is the hard case: bold text is wider."""
     ax = viz.draw_architecture(lit)
     assert_nothing_is_cut_off(ax)
     places = {text.get_text(): text.get_window_extent() for text in texts(ax)}
-    for patch, station in zip((p for p in ax.patches if isinstance(p, FancyBboxPatch)), STATIONS, strict=True):
-        assert_inside(places[station.title], patch.get_window_extent(), station.title)
+    for patch, block in zip((p for p in ax.patches if isinstance(p, FancyBboxPatch)), BLOCKS, strict=True):
+        assert_inside(places[block.title], patch.get_window_extent(), block.title)
 
 
-def test_type_on_the_map_can_be_read_where_a_page_shrinks_it():
-    """JupyterLab at 1280 px leaves about 840 px for a picture; type is then still 9 px high."""
+def test_text_is_legible_where_a_page_shrinks_the_diagram():
+    """JupyterLab at 1280 px leaves about 840 px for an image; text is then still 9 px high."""
     ax = viz.draw_architecture()
     ax.figure.canvas.draw()
     shrunk = 840 / ax.figure.bbox.width
     assert min(one.get_fontsize() for one in texts(ax)) * ax.figure.dpi / 72 * shrunk >= 9
 
 
-def test_stations_stand_apart_and_inside_the_map():
-    for first, second in combinations([station.frame for station in STATIONS], 2):
+def test_blocks_do_not_overlap_and_lie_inside_the_diagram():
+    for first, second in combinations([block.frame for block in BLOCKS], 2):
         apart_x = first.x + first.width < second.x or second.x + second.width < first.x
         apart_y = first.y + first.height < second.y or second.y + second.height < first.y
         assert apart_x or apart_y
-    for station in STATIONS:
-        assert 0 <= station.frame.x <= station.frame.at(1, 1)[0] <= MAP_SIZE[0]
-        assert 0 <= station.frame.y <= station.frame.at(1, 1)[1] <= MAP_SIZE[1]
+    for block in BLOCKS:
+        assert 0 <= block.frame.x <= block.frame.at(1, 1)[0] <= MAP_SIZE[0]
+        assert 0 <= block.frame.y <= block.frame.at(1, 1)[1] <= MAP_SIZE[1]
 
 
 def on_border(point, frame):
@@ -463,30 +463,30 @@ def on_border(point, frame):
     return inside and min(abs(x), abs(1 - x), abs(y), abs(1 - y)) < 1e-6
 
 
-def test_every_road_leads_from_a_frame_to_a_frame_and_through_none():
-    roads = [p._path_original.vertices for p in viz.draw_architecture().patches if isinstance(p, FancyArrowPatch)]
-    roads = [road for road in roads if any(on_border(road[0], station.frame) for station in STATIONS)]
-    assert len(roads) == 16
-    for road in roads:
-        assert any(on_border(road[-1], station.frame) for station in STATIONS), road
-        for start, end in pairwise(road):
+def test_every_arrow_leads_from_block_to_block_and_crosses_none():
+    arrows = [p._path_original.vertices for p in viz.draw_architecture().patches if isinstance(p, FancyArrowPatch)]
+    arrows = [arrow for arrow in arrows if any(on_border(arrow[0], block.frame) for block in BLOCKS)]
+    assert len(arrows) == 16
+    for arrow in arrows:
+        assert any(on_border(arrow[-1], block.frame) for block in BLOCKS), arrow
+        for start, end in pairwise(arrow):
             for step in np.linspace(0.02, 0.98, 49):
                 x, y = start + step * (end - start)
                 within = [
                     s.title
-                    for s in STATIONS
+                    for s in BLOCKS
                     if s.frame.x < x < s.frame.at(1, 1)[0] and s.frame.y < y < s.frame.at(1, 1)[1]
                 ]
-                assert not within, f"the road {road.tolist()} runs through {within}"
+                assert not within, f"the arrow {arrow.tolist()} crosses {within}"
 
 
-def test_an_unknown_stage_is_answered_with_the_known_ones():
+def test_an_unknown_stage_raises_an_error_that_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"'neck'.*backbone, anchors"):
         viz.draw_architecture(["rpn", "neck"])
     assert plt.get_fignums() == []
 
 
-# Manners
+# On given axes, in new figures, in files
 
 DRAWINGS = {
     "image": lambda ax: viz.show_image(IMAGE, ax=ax),
@@ -499,7 +499,7 @@ DRAWINGS = {
 
 
 @pytest.mark.parametrize("case", DRAWINGS)
-def test_a_drawing_on_given_axes_leaves_pyplot_alone(case):
+def test_a_drawing_on_given_axes_does_not_change_the_state_of_pyplot(case):
     fig, (left, right) = plt.subplots(1, 2)
     plt.sca(right)
     settings_before = dict(mpl.rcParams)
@@ -511,7 +511,7 @@ def test_a_drawing_on_given_axes_leaves_pyplot_alone(case):
 
 
 @pytest.mark.parametrize("case", DRAWINGS)
-def test_a_drawing_without_axes_makes_one_figure_that_pyplot_shows(case):
+def test_a_drawing_without_axes_makes_one_figure_in_pyplot(case):
     ax = DRAWINGS[case](None)
     assert plt.get_fignums() == [ax.figure.number]
 
@@ -522,7 +522,7 @@ def test_a_drawing_can_be_saved_as_a_notebook_saves_it(case, tmp_path):
     assert (tmp_path / "a.png").stat().st_size > 1000
 
 
-def test_matplotlib_waits_for_the_first_drawing():
+def test_matplotlib_is_imported_with_the_first_drawing():
     code = (
         "import sys, frcnn_edu.viz, frcnn_edu.viz.palette; assert 'matplotlib' not in sys.modules; "
         "assert 'draw_boxes' in dir(frcnn_edu.viz); frcnn_edu.viz.draw_boxes; assert 'matplotlib' in sys.modules"
@@ -531,7 +531,7 @@ def test_matplotlib_waits_for_the_first_drawing():
     assert done.returncode == 0, done.stderr
 
 
-def test_every_name_that_viz_offers_is_there():
+def test_every_public_name_of_viz_exists():
     assert all(callable(getattr(viz, name)) for name in viz.__all__)
     with pytest.raises(AttributeError, match="draw_boxes"):
         viz.draw_everything  # noqa: B018

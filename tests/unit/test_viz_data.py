@@ -1,4 +1,4 @@
-"""Drawings of lesson 08: as many marks as there are boxes, mistakes and runs, each where its numbers say."""
+"""Drawings of lesson 08: a mark at its place for each box, mistake and run."""
 
 import matplotlib as mpl
 
@@ -30,7 +30,7 @@ EXPECTED = {"right": 1, "duplicate": 1, "background": 1, "class": 1, "localisati
 
 
 @pytest.fixture(autouse=True)
-def closed():
+def _close_figures():
     yield
     plt.close("all")
 
@@ -41,7 +41,7 @@ def errors():
     return found
 
 
-def test_every_kind_is_drawn_in_its_own_look_and_only_mistakes_are_named():
+def test_every_kind_has_its_own_style_and_only_mistakes_are_labelled():
     ax = viz.draw_errors(IMAGE, FOUND, TARGET, errors().images[0], NAMES)
     drawn = [one for one in ax.collections if isinstance(one, PolyCollection)]
     assert [len(one.get_paths()) for one in drawn] == [EXPECTED[kind] for kind in (*KINDS, MISSED)]
@@ -76,7 +76,7 @@ def test_a_dot_for_every_box_and_a_cross_for_every_anchor():
 
 
 @pytest.mark.parametrize("shared", [False, True])
-def test_runs_are_rows_from_the_top_whether_or_not_axes_are_shared(shared):
+def test_runs_are_rows_from_the_top_with_and_without_shared_axes(shared):
     values = {"one": [0.1, 0.3], "two": [0.5]}
     _, axes = plt.subplots(1, 2, sharey=shared)
     for ax in axes:

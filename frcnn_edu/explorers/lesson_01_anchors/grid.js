@@ -1,105 +1,133 @@
 /* GridExplorer: a feature map's cells, and the anchors of the one under the pointer. Trait: cell. */
 
-import { createCanvas } from "../js/canvas/box_canvas.js";
-import { addSettings, baseAnchors, center, columns, drawCells, element, lookOf, mapSize, onTraits, placed, settingsOf, tell, wholeNumber } from "./common.js";
+import { cellCenter, placed } from "../js/detector/anchors.js";
+import { boxArea, centerSize } from "../js/detector/boxes.js";
+import { explorer } from "../js/explorer.js";
+import { addLine, element, lineSample } from "../js/kit/layout.js";
+import { drawCellBorders, drawDots } from "../js/kit/paint.js";
+import { COLORS, withAlpha } from "../js/kit/palette.js";
+import { percent, shortNumber, wholeNumber } from "../js/kit/words.js";
+import { AnchorExplorer, lookOf, SETTINGS } from "./settings.js";
 
-function render({ model, el }) {
-  let settings = settingsOf(model); // both are drawn from the first frame on
-  let base = baseAnchors(settings);
-  const [left, side] = columns(el);
-  const canvas = createCanvas({ model, el: left, pointerStep: model.get("stride"), onPointer, drawUnder, drawOver });
-  const numbers = element("div", "anchors-numbers", side);
-  const table = element("table", "anchors-table", side);
-  const forgetSettings = addSettings(canvas, model, ["sizes", "ratios", "stride", "offset", "inverted"], side);
+/** @typedef {import("../js/explorer.js").Context} Context */
 
-  function onPointer(x, y) {
-    const [rows, across] = mapSize(canvas.view, settings.stride);
-    const cell = [Math.floor(y / settings.stride), Math.floor(x / settings.stride)];
-    const [row, column] = model.get("cell");
-    const inside = cell[0] >= 0 && cell[1] >= 0 && cell[0] < rows && cell[1] < across;
-    if (!inside || (cell[0] === row && cell[1] === column)) return;
-    tell(model, { cell });
-  }
+class GridExplorer extends AnchorExplorer {
+  crossing = { all: 0, crossing: 0 };
 
-  function drawUnder(context, view) {
-    drawCells(context, view, settings);
-  }
-
-  function drawOver(context, view) {
-    const { stride } = settings;
-    const [row, column] = model.get("cell");
-    const [x, y] = center([row, column], settings);
-    context.fillStyle = "rgba(240, 228, 66, 0.55)";
-    context.fillRect(column * stride, row * stride, stride, stride);
-    for (const anchor of base) view.strokeBox(context, placed(anchor, x, y), lookOf(anchor));
-    context.beginPath();
-    context.arc(x, y, 4 * view.px, 0, 2 * Math.PI);
-    context.fillStyle = "#D55E00";
-    context.fill();
-  }
-
-  const outside = ([x1, y1, x2, y2]) => x1 < 0 || y1 < 0 || x2 > model.get("_image_size")[0] || y2 > model.get("_image_size")[1];
-
-  function countCrossing() {
-    const [width, height] = model.get("_image_size");
-    const [rows, across] = mapSize({ width, height }, settings.stride);
-    let inside = 0; // an anchor is inside if its column is and its row is
-    for (const { box } of base) {
-      const fits = (count, low, high, end) => {
-        let number = 0;
-        for (let i = 0; i < count; i++) {
-          const at = (i + settings.offset) * settings.stride;
-          if (at + low >= 0 && at + high <= end) number++;
-        }
-        return number;
-      };
-      inside += fits(across, box[0], box[2], width) * fits(rows, box[1], box[3], height);
-    }
-    const all = rows * across * base.length;
-    return { rows, across, all, crossing: all - inside };
-  }
-
-  function write() {
-    const { rows, across, all, crossing } = counts;
-    const cell = model.get("cell");
-    const [x, y] = center(cell, settings);
-    const here = base.filter((anchor) => outside(placed(anchor, x, y))).length;
-    numbers.innerHTML = `<span>feature map <b>${rows} × ${across}</b>, <b>${wholeNumber(all)}</b> anchors</span>
-      <span><b>${wholeNumber(crossing)}</b> (${Math.round((100 * crossing) / all)} %) cross the border of the image</span>`;
-    canvas.setReadout(`Cell in row ${cell[0]}, column ${cell[1]}: centre x = ${x}, y = ${y} px. ${here} of its ${base.length} anchors cross the border.`);
-  }
-
-  function writeTable() {
-    const { sizes, ratios } = settings;
-    const head = sizes.map((size) => `<th scope="col">size ${size}</th>`).join("");
-    const rows = ratios.map((ratio, r) => {
-      const mine = base.slice(r * sizes.length, (r + 1) * sizes.length);
-      const { color, dash } = lookOf(mine[0]);
-      const line = `<svg width="30" height="12" aria-hidden="true"><line x1="1" y1="6" x2="29" y2="6" stroke="${color}" stroke-width="3" stroke-dasharray="${dash}"/></svg>`;
-      const cells = mine.map(({ width, height }) => `<td>${Math.round(width)} × ${Math.round(height)}</td>`).join("");
-      return `<tr><th scope="row">${line} ratio ${Math.round(ratio * 100) / 100}</th>${cells}</tr>`;
+  /** @param {Context} context */
+  constructor(context) {
+    super(context, { pointerStep: context.model.get("stride") });
+    this.table = element("table", "explorer-table", this.side);
+    this.addSettings(SETTINGS);
+    this.on([...SETTINGS, "_image_size"], () => this.update());
+    this.on(["cell"], () => {
+      this.write();
+      this.canvas.redraw();
     });
-    const areas = sizes.map((size) => `<td>${wholeNumber(size ** 2)} px²</td>`).join("");
-    table.innerHTML = `<tr><th></th>${head}</tr>${rows.join("")}<tr><th scope="row">area of each</th>${areas}</tr>`;
+    this.update();
   }
 
-  let counts;
-  function update() {
-    settings = settingsOf(model);
-    base = baseAnchors(settings);
-    counts = countCrossing();
-    const [row, column] = model.get("cell");
-    const cell = [Math.min(row, counts.rows - 1), Math.min(column, counts.across - 1)];
-    if (cell[0] !== row || cell[1] !== column) tell(model, { cell });
-    writeTable();
-    write();
-    canvas.redraw("under");
+  /** @type {AnchorExplorer["onPointer"]} */
+  onPointer(x, y) {
+    const { stride } = this.settings;
+    const [rows, columns] = this.mapSize;
+    const cell = [Math.floor(y / stride), Math.floor(x / stride)];
+    const [row, column] = this.get("cell");
+    const inside = cell[0] >= 0 && cell[1] >= 0 && cell[0] < rows && cell[1] < columns;
+    if (inside && (cell[0] !== row || cell[1] !== column)) this.tell({ cell });
   }
 
-  const forget = onTraits(model, ["sizes", "ratios", "stride", "offset", "inverted", "_image_size"], update);
-  const forgetCell = onTraits(model, ["cell"], () => { write(); canvas.redraw(); });
-  update();
-  return () => { forget(); forgetCell(); forgetSettings(); canvas.destroy(); };
+  /** Where the anchors of the cell are centred. */
+  get center() {
+    return cellCenter(this.get("cell"), this.settings);
+  }
+
+  /** @type {AnchorExplorer["drawUnder"]} */
+  drawUnder(context, view) {
+    const grid = this.settings;
+    const { stride } = grid;
+    const [rows, columns] = this.mapSize;
+    drawCellBorders(context, view, { rows, columns, stride, alpha: 0.45 });
+    const cells = Array.from({ length: rows * columns }, (_, i) => [Math.floor(i / columns), i % columns]);
+    const centers = cells.map((cell) => cellCenter(cell, grid));
+    drawDots(context, view, centers, stride * view.scale < 14 ? 1.25 : 2);
+  }
+
+  /** @type {AnchorExplorer["drawOver"]} */
+  drawOver(context, view) {
+    const { stride } = this.settings;
+    const [row, column] = this.get("cell");
+    context.fillStyle = withAlpha(COLORS.yellow, 0.55);
+    context.fillRect(column * stride, row * stride, stride, stride);
+    for (const anchor of this.base) view.strokeBox(context, placed(anchor, this.center), lookOf(anchor));
+    drawDots(context, view, [this.center], 4, COLORS.vermilion);
+  }
+
+  /** How many anchors reach over the border: one lies inside if its column does and its row does. */
+  countCrossing() {
+    const { stride, offset } = this.settings;
+    const { width, height } = this.size;
+    const [rows, columns] = this.mapSize;
+    /** @type {(count: number, low: number, high: number, end: number) => number} */
+    const fits = (count, low, high, end) => {
+      let number = 0;
+      for (let i = 0; i < count; i++) {
+        const at = (i + offset) * stride;
+        if (at + low >= 0 && at + high <= end) number++;
+      }
+      return number;
+    };
+    const inside = this.base.map(([x1, y1, x2, y2]) => fits(columns, x1, x2, width) * fits(rows, y1, y2, height));
+    const all = rows * columns * this.base.length;
+    return { all, crossing: all - inside.reduce((sum, one) => sum + one, 0) };
+  }
+
+  write() {
+    const { all, crossing } = this.crossing;
+    const { width, height } = this.size;
+    const [rows, columns] = this.mapSize;
+    const [x, y] = this.center;
+    const [row, column] = this.get("cell");
+    const outside = this.base
+      .map((anchor) => placed(anchor, [x, y]))
+      .filter(([x1, y1, x2, y2]) => {
+        return x1 < 0 || y1 < 0 || x2 > width || y2 > height;
+      });
+    this.show(
+      `feature map *${rows} × ${columns}*, *${wholeNumber(all)}* anchors`,
+      `*${wholeNumber(crossing)}* (${percent(crossing / all)}) cross the border of the image`,
+    );
+    this.canvas.setReadout(
+      `Cell in row ${row}, column ${column}: centre x = ${x}, y = ${y} px. ` +
+        `${outside.length} of its ${this.base.length} anchors cross the border.`,
+    );
+  }
+
+  writeTable() {
+    const { sizes, ratios } = this.settings;
+    const { base, table } = this;
+    table.replaceChildren();
+    addLine(table, ["", ...sizes.map((size) => `size ${size}`)], "heads");
+    ratios.forEach((ratio, r) => {
+      const mine = base.slice(r * sizes.length, (r + 1) * sizes.length);
+      const sides = mine.map((anchor) => centerSize(anchor).slice(2).map(Math.round).join(" × "));
+      const line = addLine(table, [` ratio ${shortNumber(ratio)}`, ...sides], "row");
+      line.firstElementChild?.prepend(lineSample(lookOf(mine[0])));
+    });
+    const areas = base.slice(0, sizes.length).map((anchor) => `${wholeNumber(boxArea(anchor))} px²`);
+    addLine(table, ["area of each", ...areas], "row");
+  }
+
+  update() {
+    const [rows, columns] = this.mapSize;
+    const [row, column] = this.get("cell");
+    const cell = [Math.min(row, rows - 1), Math.min(column, columns - 1)];
+    this.crossing = this.countCrossing();
+    if (cell[0] !== row || cell[1] !== column) this.tell({ cell });
+    this.writeTable();
+    this.write();
+    this.canvas.redraw("under");
+  }
 }
 
-export default { render };
+export default explorer(GridExplorer);

@@ -1,56 +1,73 @@
 /* RatioExplorer: one anchor on one object. Traits: size, ratio, inverted, stretched. */
 
-import { createCanvas } from "../js/canvas/box_canvas.js";
-import { LOOKS, RATIO_STOPS, SIZE_STOPS, addStops, boxAt, columns, element, iou, onTraits, pixels, shortNumber, tell, wholeNumber } from "./common.js";
+import { boxArea, boxAround, boxAt, centerSize, iou } from "../js/detector/boxes.js";
+import { Explorer, explorer } from "../js/explorer.js";
+import { element } from "../js/kit/layout.js";
+import { LOOKS } from "../js/kit/palette.js";
+import { percent, pixels, shortNumber, wholeNumber } from "../js/kit/words.js";
+import { RATIO_STOPS, SIZE_STOPS } from "./settings.js";
+
+/** @typedef {import("../js/explorer.js").Context} Context */
 
 const BAR = 110; // CSS pixels that stand for size²
+const SETTINGS = ["size", "ratio", "inverted", "stretched"];
 
-function render({ model, el }) {
-  let anchor = { box: [0, 0, 1, 1], square: [0, 0, 1, 1], width: 1, height: 1 }; // drawn from the first frame on
-  const [left, side] = columns(el);
-  const canvas = createCanvas({ model, el: left, onBoxesChanged: update, drawOver });
-  const numbers = element("div", "anchors-numbers", side);
-  const row = element("div", "box-canvas-row anchors-sliders", side);
-  const slider = (label, trait, stops, format) => addStops(canvas, {
-    label, stops, format, parent: row, read: () => model.get(trait), write: (value) => tell(model, { [trait]: value }),
-  });
-  const sliders = [slider("Size", "size", SIZE_STOPS, pixels), slider("Ratio", "ratio", RATIO_STOPS, shortNumber)];
-  canvas.addCheckbox({ label: "read the ratio as width / height", trait: "inverted", parent: row });
-  canvas.addCheckbox({ label: "stretch the height only", trait: "stretched", parent: row });
+class RatioExplorer extends Explorer {
+  anchor = [0, 0, 1, 1]; // drawn from the first frame on
+  square = [0, 0, 1, 1];
 
-  function update() {
-    const [size, given] = [model.get("size"), model.get("ratio")];
-    const ratio = model.get("inverted") ? 1 / given : given;
-    const width = model.get("stretched") ? size : size / Math.sqrt(ratio);
-    const height = width * ratio;
-    const object = boxAt(canvas.boxes, 0);
-    const [x, y] = [(object[0] + object[2]) / 2, (object[1] + object[3]) / 2];
-    const around = (w, h) => [x - w / 2, y - h / 2, x + w / 2, y + h / 2];
-    anchor = { box: around(width, height), square: around(size, size), width, height };
-    write(size, iou(anchor.box, object));
-    canvas.redraw();
+  /** @param {Context} context */
+  constructor(context) {
+    super(context);
+    const { canvas } = this;
+    const parent = this.addRow();
+    canvas.addSlider({ label: "Size", stops: SIZE_STOPS, format: pixels, trait: "size", parent });
+    canvas.addSlider({ label: "Ratio", stops: RATIO_STOPS, format: shortNumber, trait: "ratio", parent });
+    canvas.addCheckbox({ label: "read the ratio as width / height", trait: "inverted", parent });
+    canvas.addCheckbox({ label: "stretch the height only", trait: "stretched", parent });
+    this.on(SETTINGS, () => this.update());
   }
 
-  function write(size, overlap) {
-    const { width, height } = anchor;
-    const area = width * height;
+  onBoxesChanged() {
+    this.update();
+  }
+
+  update() {
+    const [size, given, inverted, stretched] = SETTINGS.map((trait) => this.get(trait));
+    const ratio = inverted ? 1 / given : given;
+    const width = stretched ? size : size / Math.sqrt(ratio);
+    const object = boxAt(this.canvas.boxes, 0);
+    const [x, y] = centerSize(object);
+    this.anchor = boxAround([x, y, width, width * ratio]);
+    this.square = boxAround([x, y, size, size]);
+    this.write(size, iou(this.anchor, object));
+    this.canvas.redraw();
+  }
+
+  /**
+   * @param {number} size
+   * @param {number} overlap
+   */
+  write(size, overlap) {
+    const [, , width, height] = centerSize(this.anchor);
+    const area = boxArea(this.anchor);
     const share = area / size ** 2;
-    numbers.innerHTML = `<span>width <b>${width.toFixed(1)}</b> × height <b>${height.toFixed(1)}</b> = area <b>${wholeNumber(area)}</b> px²</span>
-      <span>size² = ${wholeNumber(size ** 2)} px² <i class="anchors-bar" style="width:${BAR}px"><i style="width:${Math.min(BAR * share, 3 * BAR)}px"></i></i> ${Math.round(100 * share)} %</span>
-      <span>height / width <b>${shortNumber(height / width)}</b></span><span>IoU with the <i class="anchors-name"></i> <b>${overlap.toFixed(3)}</b></span>`;
-    numbers.querySelector(".anchors-name").textContent = canvas.captions[0] || "object";
+    this.show(
+      `width *${width.toFixed(1)}* × height *${height.toFixed(1)}* = area *${wholeNumber(area)}* px²`,
+      `size² = ${wholeNumber(size ** 2)} px², of which the area is ${percent(share)}`,
+      `height / width *${shortNumber(height / width)}*`,
+      `IoU with the ${this.canvas.captions[0] || "object"} *${overlap.toFixed(3)}*`,
+    );
+    const bar = element("i", "explorer-bar", /** @type {HTMLElement} */ (this.figures.children[1]));
+    bar.style.width = `${BAR}px`;
+    element("i", "", bar).style.width = `${Math.min(BAR * share, 3 * BAR)}px`;
   }
 
-  function drawOver(context, view) {
-    view.strokeBox(context, anchor.square, { color: "#FFFFFF", dash: [2, 4], width: 1.5 });
-    view.strokeBox(context, anchor.box, LOOKS.square, { fill: 0.25 });
+  /** @type {Explorer["drawOver"]} */
+  drawOver(context, view) {
+    view.strokeBox(context, this.square, LOOKS.reference);
+    view.strokeBox(context, this.anchor, LOOKS.square, { fill: 0.25 });
   }
-
-  const forget = onTraits(model, ["size", "ratio", "inverted", "stretched"], () => {
-    for (const one of sliders) one.refresh();
-    update();
-  });
-  return () => { forget(); canvas.destroy(); };
 }
 
-export default { render };
+export default explorer(RatioExplorer);

@@ -1,96 +1,102 @@
 /* IoUExplorer: two boxes, the area they share, the area they cover, and two curves of what moves their IoU. */
 
-import { createCanvas } from "../js/canvas/box_canvas.js";
-import { HIGH, LOW, addChart, boxAt, columns, element, iou, shortNumber, wholeNumber } from "../lesson_01_anchors/common.js";
+import { boxArea, boxAround, boxAt, centerSize, intersection, iou } from "../js/detector/boxes.js";
+import { HIGH, LOW } from "../js/detector/matching.js";
+import { Explorer, explorer } from "../js/explorer.js";
+import { addChart, Plot } from "../js/kit/charts.js";
+import { COLORS, LOOKS } from "../js/kit/palette.js";
+import { shortNumber, wholeNumber } from "../js/kit/words.js";
+
+/** @typedef {import("../js/explorer.js").Context} Context */
+/** @typedef {{ name: string, at: (x: number) => number[], ticks: number[], texts: string[] }} Curve  From x = -1 to 1 */
 
 const STEPS = 80;
+const SHIFTS = [-1, -0.5, 0, 0.5, 1];
 const FACTORS = [0.25, 0.5, 1, 2, 4];
 const PLACE = { left: 36, right: 14, top: 10, bottom: 34 };
-const SHARED = "#009E73";
 
-function render({ model, el }) {
-  let object = [0, 0, 1, 1]; // drawn from the first frame on
-  let anchor = object;
-  const [left, side] = columns(el);
-  const canvas = createCanvas({ model, el: left, onBoxesChanged: update, drawOver });
-  const numbers = element("div", "anchors-numbers", side);
-  const charts = [
-    addChart(side, "IoU if the anchor were shifted", 400, 170, (context, size) => drawCurve(context, size, {
-      at: (part) => shifted(2 * part - 1), name: "anchor shifted sideways, in pixels",
-      ticks: [-1, -0.5, 0, 0.5, 1].map((shift) => [(shift + 1) / 2, shortNumber(shift * (anchor[2] - anchor[0]))]),
-    })),
-    addChart(side, "IoU if the anchor were scaled", 400, 170, (context, size) => drawCurve(context, size, {
-      at: (part) => scaled(4 ** (2 * part - 1)), name: "anchor scaled, both sides times",
-      ticks: FACTORS.map((factor) => [(Math.log(factor) / Math.log(4) + 1) / 2, `${factor}`]),
-    })),
-  ];
+class IoUExplorer extends Explorer {
+  object = [0, 0, 1, 1]; // drawn from the first frame on
+  anchor = [0, 0, 1, 1];
 
-  function update() {
-    [object, anchor] = [boxAt(canvas.boxes, 0), boxAt(canvas.boxes, 1)];
-    const shared = sharedBox();
-    const overlap = shared ? area(shared) : 0;
-    const union = area(object) + area(anchor) - overlap;
-    numbers.innerHTML = `<span>object <b>${wholeNumber(area(object))}</b> px²</span><span>anchor <b>${wholeNumber(area(anchor))}</b> px²</span>
-      <span>overlap <b>${wholeNumber(overlap)}</b> px²</span><span>union <b>${wholeNumber(union)}</b> px²</span>
-      <span>IoU = overlap / union = <b>${iou(object, anchor).toFixed(3)}</b></span>`;
-    for (const chart of charts) chart.paint();
-    canvas.redraw();
+  /** @param {Context} context */
+  constructor(context) {
+    super(context);
+    this.charts = [
+      addChart(this.side, "IoU if the anchor were shifted", 400, 170, (pen, size) => this.draw(pen, size, this.shifts)),
+      addChart(this.side, "IoU if the anchor were scaled", 400, 170, (pen, size) => this.draw(pen, size, this.scales)),
+    ];
   }
 
-  const area = (box) => (box[2] - box[0]) * (box[3] - box[1]);
-
-  function sharedBox() {
-    const box = [0, 1, 2, 3].map((k) => (k < 2 ? Math.max(object[k], anchor[k]) : Math.min(object[k], anchor[k])));
-    return box[0] < box[2] && box[1] < box[3] ? box : null;
+  onBoxesChanged() {
+    [this.object, this.anchor] = [boxAt(this.canvas.boxes, 0), boxAt(this.canvas.boxes, 1)];
+    const { object, anchor, shared } = this;
+    const overlap = shared ? boxArea(shared) : 0;
+    const union = boxArea(object) + boxArea(anchor) - overlap;
+    this.show(
+      `object *${wholeNumber(boxArea(object))}* px²`,
+      `anchor *${wholeNumber(boxArea(anchor))}* px²`,
+      `overlap *${wholeNumber(overlap)}* px²`,
+      `union *${wholeNumber(union)}* px²`,
+      `IoU = overlap / union = *${iou(object, anchor).toFixed(3)}*`,
+    );
+    for (const chart of this.charts) chart.paint();
+    this.canvas.redraw();
   }
 
-  function shifted(widths) {
-    const step = widths * (anchor[2] - anchor[0]);
-    return [anchor[0] + step, anchor[1], anchor[2] + step, anchor[3]];
+  get shared() {
+    return intersection(this.object, this.anchor);
   }
 
-  function scaled(factor) {
-    const [x, y] = [(anchor[0] + anchor[2]) / 2, (anchor[1] + anchor[3]) / 2];
-    return anchor.map((value, k) => (k % 2 ? y + factor * (value - y) : x + factor * (value - x)));
+  /** @returns {Curve} */
+  get shifts() {
+    const [x, y, width, height] = centerSize(this.anchor);
+    return {
+      name: "anchor shifted sideways, in pixels",
+      at: (shift) => boxAround([x + shift * width, y, width, height]),
+      ticks: SHIFTS,
+      texts: SHIFTS.map((shift) => shortNumber(shift * width)),
+    };
   }
 
-  function drawOver(context) {
-    const shared = sharedBox();
+  /** @returns {Curve} */
+  get scales() {
+    const [x, y, width, height] = centerSize(this.anchor);
+    return {
+      name: "anchor scaled, both sides times",
+      at: (log) => boxAround([x, y, 4 ** log * width, 4 ** log * height]),
+      ticks: FACTORS.map((factor) => Math.log(factor) / Math.log(4)),
+      texts: FACTORS.map(String),
+    };
+  }
+
+  /** @type {Explorer["drawOver"]} */
+  drawOver(context) {
+    const { shared } = this;
     if (!shared) return;
-    context.fillStyle = SHARED;
+    context.fillStyle = COLORS.green;
     context.globalAlpha = 0.5;
     context.fillRect(shared[0], shared[1], shared[2] - shared[0], shared[3] - shared[1]);
-    context.globalAlpha = 1;
   }
 
-  function drawCurve(context, { width, height, ink }, { at, name, ticks }) {
-    const across = (part) => PLACE.left + part * (width - PLACE.left - PLACE.right);
-    const up = (value) => height - PLACE.bottom - value * (height - PLACE.top - PLACE.bottom);
-    context.clearRect(0, 0, width, height);
-    context.globalAlpha = 0.25;
-    for (const value of [0, LOW, HIGH, 1]) context.fillRect(PLACE.left, up(value), width - PLACE.left - PLACE.right, 1);
-    for (const [part] of ticks) context.fillRect(across(part), PLACE.top, 1, height - PLACE.top - PLACE.bottom);
-    context.globalAlpha = 1;
-    context.textAlign = "right";
-    for (const value of [0, LOW, HIGH, 1]) context.fillText(String(value), PLACE.left - 6, up(value) + 4);
-    context.textAlign = "center";
-    for (const [part, label] of ticks) context.fillText(label, across(part), height - PLACE.bottom + 15);
-    context.fillText(name, width / 2, height - 4);
-    context.strokeStyle = "#0072B2";
-    context.lineWidth = 2.5;
-    context.beginPath();
-    for (let i = 0; i <= STEPS; i++) context.lineTo(across(i / STEPS), up(iou(at(i / STEPS), object)));
-    context.stroke();
-    context.beginPath();
-    context.arc(across(0.5), up(iou(anchor, object)), 6, 0, 2 * Math.PI); // where the anchor stands
-    context.fillStyle = "#D55E00";
-    context.strokeStyle = ink;
-    context.lineWidth = 1.5;
-    context.fill();
-    context.stroke();
+  /**
+   * @param {CanvasRenderingContext2D} context
+   * @param {import("../js/kit/charts.js").Size} size
+   * @param {Curve} curve
+   */
+  draw(context, size, { at, name, ticks, texts }) {
+    const { object, anchor } = this;
+    const plot = new Plot(context, size, PLACE, [-1, 1]);
+    plot.rule([0, LOW, HIGH, 1], ticks);
+    plot.labelRows([0, LOW, HIGH, 1]);
+    plot.labelColumns(ticks, texts, name);
+    const points = Array.from({ length: STEPS + 1 }, (_, i) => (2 * i) / STEPS - 1);
+    plot.curve(
+      points.map((x) => [x, iou(at(x), object)]),
+      LOOKS.curve,
+    );
+    plot.dot(0, iou(anchor, object), COLORS.vermilion); // where the anchor stands
   }
-
-  return () => canvas.destroy();
 }
 
-export default { render };
+export default explorer(IoUExplorer);

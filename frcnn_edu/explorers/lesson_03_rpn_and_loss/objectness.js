@@ -1,112 +1,155 @@
 /* ObjectnessExplorer: the score of each anchor, a map for each shape. Traits: shape, snapshot. */
 
-import { createCanvas } from "../js/canvas/box_canvas.js";
-import { boxAt, columns, element, onTraits, tell } from "../lesson_01_anchors/common.js";
-import { addSnapshots, color, numbers } from "./common.js";
+import { boxAt } from "../js/detector/boxes.js";
+import { Explorer, explorer } from "../js/explorer.js";
+import { addButton, element } from "../js/kit/layout.js";
+import { clipToImage } from "../js/kit/paint.js";
+import { ramp } from "../js/kit/palette.js";
+import { sides } from "../js/kit/words.js";
+import { addSnapshots } from "./snapshots.js";
+
+/** @typedef {import("../js/explorer.js").Context} Context */
 
 const SURE = 0.5; // from this score on an anchor says "object"
 
-function render({ model, el }) {
-  const [perCell, rows, across] = model.get("map_size");
-  const scores = numbers(model, "objectness");
-  const anchors = numbers(model, "anchors");
-  let pointed = null; // the cell under the pointer
-  const large = document.createElement("canvas");
-  Object.assign(large, { width: across, height: rows });
-  const shape = () => model.get("shape");
-  const scoreAt = (cell, k) => scores[(model.get("snapshot") * rows * across + cell) * perCell + k];
-  const anchorAt = (cell, k) => boxAt(anchors, cell * perCell + k);
-  // Pixels of a cell; its square is drawn round its anchors' centre, which is the cell's upper left corner.
-  const cellSize = (view) => [view.width / across, view.height / rows];
-  const [left, side] = columns(el);
-  const canvas = createCanvas({ model, el: left, onPointer, onLeave, drawUnder, drawOver });
-  const line = element("div", "anchors-numbers", side);
-  addSnapshots(canvas, model, element("div", "box-canvas-row anchors-sliders", side));
-  const maps = element("div", "rpn-loss-maps", side);
-  const thumbs = Array.from({ length: perCell }, (_, k) => thumb(k));
+class ObjectnessExplorer extends Explorer {
+  /** @type {number | null} The cell under the pointer. */
+  pointed = null;
+  large = document.createElement("canvas");
 
-  function nameOf(k) {
-    const [x1, y1, x2, y2] = anchorAt(0, k);
-    return `${Math.round(x2 - x1)} × ${Math.round(y2 - y1)}`;
+  /** @param {Context} context */
+  constructor(context) {
+    super(context);
+    const [perCell, rows, columns] = /** @type {number[]} */ (this.get("map_size"));
+    this.perCell = perCell;
+    this.rows = rows;
+    this.columns = columns;
+    this.scores = this.floats("objectness");
+    this.anchors = this.floats("anchors");
+    addSnapshots(this, this.addRow());
+    const maps = element("div", "rpn-loss-maps", this.side);
+    this.thumbs = Array.from({ length: this.perCell }, (_, k) => this.addThumb(maps, k));
+    this.on(["shape", "snapshot"], () => this.update());
+    this.update();
   }
 
-  function thumb(k) {
-    const button = element("button", "", maps);
+  get numCells() {
+    return this.rows * this.columns;
+  }
+
+  /** @type {number} */
+  get shape() {
+    return this.get("shape");
+  }
+
+  /**
+   * @param {number} cell
+   * @param {number} k
+   */
+  scoreAt(cell, k) {
+    return this.scores[(this.get("snapshot") * this.numCells + cell) * this.perCell + k];
+  }
+
+  /**
+   * @param {number} cell
+   * @param {number} k
+   */
+  anchorAt(cell, k) {
+    return boxAt(this.anchors, cell * this.perCell + k);
+  }
+
+  /**
+   * @param {HTMLElement} maps
+   * @param {number} k
+   */
+  addThumb(maps, k) {
+    const button = addButton(maps, "", () => this.tell({ shape: k }));
     const picture = element("canvas", "", button);
-    button.type = "button";
-    button.dataset.lmSuppressShortcuts = "true";
-    Object.assign(picture, { width: across, height: rows });
-    element("span", "", button, nameOf(k));
-    button.addEventListener("click", () => tell(model, { shape: k }));
+    element("span", "", button, sides(this.anchorAt(0, k)).replace(" px", ""));
     return { button, picture };
   }
 
-  function paintMap(picture, k) {
-    const pen = picture.getContext("2d");
-    const image = pen.createImageData(across, rows);
-    for (let cell = 0; cell < rows * across; cell++) image.data.set([...color(scoreAt(cell, k)), 255], 4 * cell);
-    pen.putImageData(image, 0, 0);
+  /**
+   * @param {HTMLCanvasElement} picture
+   * @param {number} k
+   */
+  paintMap(picture, k) {
+    Object.assign(picture, { width: this.columns, height: this.rows });
+    const image = new ImageData(this.columns, this.rows);
+    for (let cell = 0; cell < this.numCells; cell++) image.data.set([...ramp(this.scoreAt(cell, k)), 255], 4 * cell);
+    picture.getContext("2d")?.putImageData(image, 0, 0);
   }
 
-  function best() {
-    let top = 0;
-    for (let cell = 1; cell < rows * across; cell++) if (scoreAt(cell, shape()) > scoreAt(top, shape())) top = cell;
-    return top;
+  get best() {
+    let best = 0;
+    for (let cell = 1; cell < this.numCells; cell++) {
+      if (this.scoreAt(cell, this.shape) > this.scoreAt(best, this.shape)) best = cell;
+    }
+    return best;
   }
 
-  function update() {
-    thumbs.forEach(({ button, picture }, k) => {
-      paintMap(picture, k);
-      button.setAttribute("aria-pressed", String(k === shape()));
+  update() {
+    this.thumbs.forEach(({ button, picture }, k) => {
+      this.paintMap(picture, k);
+      button.setAttribute("aria-pressed", String(k === this.shape));
     });
-    paintMap(large, shape());
-    write();
-    canvas.redraw("under");
+    this.paintMap(this.large, this.shape);
+    this.write();
+    this.canvas.redraw("under");
   }
 
-  function write() {
-    const sure = Array.from({ length: rows * across }, (_, cell) => scoreAt(cell, shape())).filter((score) => score >= SURE).length;
-    line.innerHTML = `<span>anchors of ${nameOf(shape())} px: best score <b>${scoreAt(best(), shape()).toFixed(3)}</b></span>
-      <span><b>${sure}</b> of ${rows * across} say “object” (${SURE} or more)</span>`;
-    canvas.setReadout(pointed === null ? "Dashed: the best anchor of this shape. Point at a cell to see its own." : tellCell());
+  write() {
+    const { shape, numCells, pointed } = this;
+    const size = sides(this.anchorAt(0, shape));
+    let sure = 0;
+    for (let cell = 0; cell < numCells; cell++) sure += Number(this.scoreAt(cell, shape) >= SURE);
+    this.show(
+      `anchors of ${size}: best score *${this.scoreAt(this.best, shape).toFixed(3)}*`,
+      `*${sure}* of ${numCells} say “object” (${SURE} or more)`,
+    );
+    this.canvas.setReadout(
+      pointed === null
+        ? "Dashed: the best anchor of this shape. Point at a cell to see its own."
+        : `Row ${Math.floor(pointed / this.columns)}, column ${pointed % this.columns}: ` +
+            `score ${this.scoreAt(pointed, shape).toFixed(3)} for its anchor of ${size}`,
+    );
   }
 
-  function tellCell() {
-    const [row, column] = [Math.floor(pointed / across), pointed % across];
-    return `Row ${row}, column ${column}: score ${scoreAt(pointed, shape()).toFixed(3)} for its anchor of ${nameOf(shape())} px`;
+  /** Pixels of a cell; its square is drawn round its anchors' centre, which is the cell's upper left corner. */
+  get cellSize() {
+    const { width, height } = this.size;
+    return [width / this.columns, height / this.rows];
   }
 
-  function onPointer(x, y) {
-    const [wide, tall] = cellSize(canvas.view);
+  /** @type {Explorer["onPointer"]} */
+  onPointer(x, y) {
+    const [wide, tall] = this.cellSize;
+    /** @type {(value: number, size: number, count: number) => number} */
     const nearest = (value, size, count) => Math.min(Math.max(Math.round(value / size), 0), count - 1);
-    pointed = nearest(y, tall, rows) * across + nearest(x, wide, across);
-    write();
-    canvas.redraw();
+    this.pointed = nearest(y, tall, this.rows) * this.columns + nearest(x, wide, this.columns);
+    this.write();
+    this.canvas.redraw();
   }
 
-  function onLeave() {
-    pointed = null;
-    write();
-    canvas.redraw();
+  onLeave() {
+    this.pointed = null;
+    this.write();
+    this.canvas.redraw();
   }
 
-  function drawUnder(context, view) {
+  /** @type {Explorer["drawUnder"]} */
+  drawUnder(context, view) {
+    const [wide, tall] = this.cellSize;
+    clipToImage(context, view);
     context.globalAlpha = 0.7;
     context.imageSmoothingEnabled = false;
-    const [wide, tall] = cellSize(view);
-    context.beginPath();
-    context.rect(0, 0, view.width, view.height);
-    context.clip();
-    context.drawImage(large, -wide / 2, -tall / 2, view.width, view.height);
+    context.drawImage(this.large, -wide / 2, -tall / 2, view.width, view.height);
   }
 
-  function drawOver(context, view) {
-    view.strokeBox(context, anchorAt(pointed ?? best(), shape()), "detection", { fill: 0.1 });
+  /** @type {Explorer["drawOver"]} */
+  drawOver(context, view) {
+    view.strokeBox(context, this.anchorAt(this.pointed ?? this.best, this.shape), "detection", { fill: 0.1 });
   }
-
-  const forget = onTraits(model, ["shape", "snapshot"], update);
-  update();
-  return () => { forget(); canvas.destroy(); };
 }
 
-export default { render };
+export default explorer(ObjectnessExplorer);

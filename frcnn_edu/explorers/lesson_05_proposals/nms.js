@@ -1,99 +1,146 @@
 /* NmsExplorer: one suppression at a time, and who suppressed whom. Every box has one moment: it is kept, or a kept box
    suppresses it. Trait step counts the moments that are over. */
 
-import { createCanvas } from "../js/canvas/box_canvas.js";
-import { areas, bestFirst, drawLinks, middle, overlap, suppress } from "./common.js";
-import { columns, element, onTraits, tell } from "../lesson_01_anchors/common.js";
+import { bestFirst, boxAt, centerSize, iou, nms } from "../js/detector/boxes.js";
+import { Explorer, explorer } from "../js/explorer.js";
+import { addButton, element } from "../js/kit/layout.js";
+import { drawLinks } from "../js/kit/paint.js";
+import { iouText } from "../js/kit/words.js";
 
-const [WAITING, KEPT, SUPPRESSED] = [0, 1, 2];
+/** @typedef {import("../js/explorer.js").Context} Context */
+/** @typedef {ReturnType<typeof nms>} Result */
+
+const [WAITING, KEPT, SUPPRESSED] = [0, 1, 2]; // the palette of NmsExplorer
+
+/** @type {[string, string, (at: number, result: Result) => number][]} */
 const BUTTONS = [
-  ["start", "from the start", (at) => 0],
+  ["start", "from the start", () => 0],
   ["back", "one back", (at) => at - 1],
   ["next", "next box", (at) => at + 1],
-  ["winner", "next kept box", (at, { kept, moments }) => moments.findIndex((box, k) => k >= at && kept.includes(box)) + 1 || moments.length],
-  ["end", "to the end", (at, { moments }) => moments.length],
+  [
+    "winner",
+    "next kept box",
+    (at, { by, moments }) => moments.findIndex((box, k) => k >= at && by[box] === box) + 1 || moments.length,
+  ],
+  ["end", "to the end", (_, { moments }) => moments.length],
 ];
 
-function render({ model, el }) {
-  let result = { by: [], kept: [], moments: [] }; // drawn from the first frame on
-  let area = [];
-  const [left, side] = columns(el);
-  const canvas = createCanvas({ model, el: left, onBoxesChanged: update, onHover: explain, onSelect: explain, drawOver });
-  const numbers = element("div", "anchors-numbers", side);
-  const moment = element("div", "proposals-moment", side);
-  moment.setAttribute("aria-live", "polite");
-  const row = () => element("div", "box-canvas-row", side);
-  const buttons = row();
-  const stepper = canvas.addSlider({ label: "Moment", min: 0, max: 1, step: 1, trait: "step", parent: row(), format: (step) => `${step} of ${canvas.scores.length}` });
-  canvas.addSlider({ label: "NMS threshold", min: 0, max: 1, step: 0.01, trait: "threshold", parent: row(), format: (iou) => `IoU ${iou.toFixed(2)}` });
-  for (const [name, label, target] of BUTTONS) {
-    const button = element("button", "", buttons, label);
-    button.type = "button";
-    button.dataset.name = name;
-    button.dataset.lmSuppressShortcuts = "true";
-    button.addEventListener("click", () => {
-      const step = target(model.get("step"), result);
-      tell(model, { step: Math.min(Math.max(step, 0), result.moments.length) });
+class NmsExplorer extends Explorer {
+  /** @type {Result} Drawn from the first frame on. */
+  result = { by: new Int32Array(0), kept: [], moments: [] };
+
+  /** @param {Context} context */
+  constructor(context) {
+    super(context);
+    const { canvas } = this;
+    this.moment = element("div", "proposals-moment", this.side);
+    this.moment.setAttribute("aria-live", "polite");
+    const buttons = this.addRow();
+    for (const [name, label, target] of BUTTONS) {
+      addButton(buttons, label, () => this.goTo(target(this.get("step"), this.result))).dataset.name = name;
+    }
+    const of = (/** @type {number} */ step) => `${step} of ${canvas.scores.length}`;
+    this.stepper = canvas.addSlider({ label: "Moment", trait: "step", format: of, parent: this.addRow() });
+    canvas.addSlider({
+      label: "NMS threshold",
+      step: 0.01,
+      trait: "threshold",
+      format: iouText,
+      parent: this.addRow(),
     });
+    this.on(["threshold"], () => this.onBoxesChanged());
+    this.on(["step"], () => this.update());
   }
 
-  const named = (index) => `${canvas.captions[index] || `box #${index}`}, score ${canvas.scores[index].toFixed(3)},`;
-  const iou = (a, b) => overlap(canvas.boxes, area, a, canvas.boxes, area, b);
-
-  function update() {
-    area = areas(canvas.boxes);
-    result = suppress(canvas.boxes, bestFirst(canvas.scores), model.get("threshold"));
-    stepper.span(0, result.moments.length, 1);
-    show();
+  /** @param {number} step */
+  goTo(step) {
+    this.tell({ step: Math.min(Math.max(step, 0), this.result.moments.length) });
   }
 
-  function show() {
-    const { by, kept, moments } = result;
-    const step = Math.min(model.get("step"), moments.length);
+  onBoxesChanged() {
+    const { boxes, scores } = this.canvas;
+    this.result = nms(boxes, bestFirst(scores), this.get("threshold"));
+    this.stepper.span(0, this.result.moments.length, 1);
+    this.update();
+  }
+
+  update() {
+    const { by, kept, moments } = this.result;
+    const step = Math.min(this.get("step"), moments.length);
     const states = new Uint8Array(moments.length).fill(WAITING);
     for (const index of moments.slice(0, step)) states[index] = by[index] === index ? KEPT : SUPPRESSED;
-    canvas.setStates(states);
-    const now = states.reduce((sum, state) => sum + (state === KEPT), 0);
-    const gone = states.reduce((sum, state) => sum + (state === SUPPRESSED), 0);
-    numbers.innerHTML = `<span>kept <b>${now}</b></span><span>suppressed <b>${gone}</b></span><span>waiting <b>${moments.length - now - gone}</b></span>
-      <span>in the end <b>${kept.length}</b> of ${moments.length} are kept</span>`;
-    moment.textContent = step ? `Moment ${step}: ${tale(moments[step - 1])}` : "All boxes wait, the best score first. Press “next box”.";
-    explain();
+    const [waiting, now, gone] = [WAITING, KEPT, SUPPRESSED].map(
+      (state) => states.filter((one) => one === state).length,
+    );
+    this.canvas.setStates(states);
+    this.show(
+      `kept *${now}*`,
+      `suppressed *${gone}*`,
+      `waiting *${waiting}*`,
+      `in the end *${kept.length}* of ${moments.length} are kept`,
+    );
+    this.moment.textContent = step
+      ? `Moment ${step}: ${this.tale(moments[step - 1])}`
+      : "All boxes wait, the best score first. Press “next box”.";
+    this.explain();
   }
 
-  function tale(index) {
-    const judge = result.by[index];
-    if (judge === index) {
-      const victims = result.by.reduce((sum, one) => sum + (one === index), 0) - 1;
-      return `${named(index)} is the best that is left: kept. It suppresses ${victims || "nobody"}.`;
+  /** @param {number} index */
+  named(index) {
+    const { captions, scores } = this.canvas;
+    return `${captions[index] || `box #${index}`}, score ${scores[index].toFixed(3)},`;
+  }
+
+  /** @param {number} index */
+  tale(index) {
+    const { by } = this.result;
+    const keeper = by[index];
+    if (keeper === index) {
+      const suppressed = by.filter((one) => one === index).length - 1;
+      return `${this.named(index)} is the best that is left: kept. It suppresses ${suppressed || "nobody"}.`;
     }
-    const threshold = model.get("threshold").toFixed(2);
-    return `${named(index)} overlaps the kept ${named(judge)} with IoU ${iou(index, judge).toFixed(3)}, above ${threshold}: suppressed.`;
+    const { boxes } = this.canvas;
+    const overlap = iou(boxAt(boxes, index), boxAt(boxes, keeper)).toFixed(3);
+    const threshold = this.get("threshold").toFixed(2);
+    return `${this.named(index)} overlaps the kept ${this.named(keeper)} with IoU ${overlap}, above ${threshold}: suppressed.`;
   }
 
-  function explain() {
-    const index = canvas.hovered ?? canvas.selected;
-    const known = index !== null && index < result.by.length;
-    canvas.setReadout(known ? `${tale(index)[0].toUpperCase()}${tale(index).slice(1)}` : null);
-    canvas.redraw();
+  onHover() {
+    this.explain();
   }
 
-  /* Links of the box under the pointer, or else of the moment that has just passed. */
-  function drawOver(context, view) {
-    const { by, moments } = result;
-    if (!moments.length) return; // nothing has been computed yet
-    const index = canvas.hovered ?? canvas.selected ?? moments[Math.min(model.get("step"), moments.length) - 1];
-    if (index === undefined || by.length * 4 !== canvas.boxes.length) return;
-    const judge = by[index];
-    const family = judge === index ? [...by.keys()].filter((other) => by[other] === index && other !== index) : [index];
-    const box = (one) => canvas.boxes.subarray(4 * one, 4 * one + 4);
-    for (const other of family) view.strokeBox(context, box(other), SUPPRESSED);
-    view.strokeBox(context, box(judge), { ...canvas.palette[KEPT], width: 4 }, { fill: 0.12 });
-    drawLinks(context, view, family.map((other) => [middle(canvas.boxes, other), middle(canvas.boxes, judge)]));
+  onSelect() {
+    this.explain();
   }
 
-  const forget = [onTraits(model, ["threshold"], update), onTraits(model, ["step"], show)];
-  return () => { forget.forEach((one) => one()); canvas.destroy(); };
+  explain() {
+    const index = this.canvas.hovered ?? this.canvas.selected;
+    const tale = index !== null && index < this.result.by.length ? this.tale(index) : null;
+    this.canvas.setReadout(tale && `${tale[0].toUpperCase()}${tale.slice(1)}`);
+    this.canvas.redraw();
+  }
+
+  /**
+   * Links of the box under the pointer, or else of the moment that has just passed.
+   * @type {Explorer["drawOver"]}
+   */
+  drawOver(context, view) {
+    const { by, moments } = this.result;
+    const { boxes, hovered, selected, palette } = this.canvas;
+    const last = moments[Math.min(this.get("step"), moments.length) - 1];
+    /** @type {number | undefined} */
+    const index = hovered ?? selected ?? last;
+    if (index === undefined || by.length * 4 !== boxes.length) return; // nothing has been computed yet
+    const keeper = by[index];
+    const family = keeper === index ? [...by.keys()].filter((one) => by[one] === index && one !== index) : [index];
+    for (const one of family) view.strokeBox(context, boxAt(boxes, one), SUPPRESSED);
+    view.strokeBox(context, boxAt(boxes, keeper), { ...palette[KEPT], width: 4 }, { fill: 0.12 });
+    drawLinks(
+      context,
+      view,
+      family.map((one) => [centerSize(boxAt(boxes, one)), centerSize(boxAt(boxes, keeper))]),
+    );
+  }
 }
 
-export default { render };
+export default explorer(NmsExplorer);

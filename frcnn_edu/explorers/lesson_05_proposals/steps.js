@@ -1,11 +1,25 @@
 /* StepsExplorer: the boxes of one image from step to step, and how many objects each step still reaches.
    Box i of the canvas is anchor i, wherever the step puts it; behind the anchors come the objects. */
 
-import { createCanvas } from "../js/canvas/box_canvas.js";
-import { columns, element, onTraits, tell, wholeNumber } from "../lesson_01_anchors/common.js";
-import { areas, bestFirst, drawLinks, floats, middle, overlap, suppress } from "./common.js";
+import {
+  bestFirst,
+  boxAreas,
+  boxAt,
+  centerSize,
+  clipBoxes,
+  nms,
+  pairIou,
+  removeSmallBoxes,
+} from "../js/detector/boxes.js";
+import { Explorer, explorer } from "../js/explorer.js";
+import { addLine, element } from "../js/kit/layout.js";
+import { drawLinks } from "../js/kit/paint.js";
+import { LOOKS } from "../js/kit/palette.js";
+import { iouText, pixels, wholeNumber } from "../js/kit/words.js";
 
-const [HERE, DROPPED, NOT_DRAWN, TRUTH] = [0, 1, 2, 3];
+/** @typedef {import("../js/explorer.js").Context} Context */
+
+const [HERE, DROPPED, NOT_DRAWN, TRUTH] = [0, 1, 2, 3]; // the palette of StepsExplorer
 const REACHED = 0.7;
 const WHAT = [
   "every anchor of the image",
@@ -16,132 +30,159 @@ const WHAT = [
   "no near copies",
 ];
 
-function render({ model, el }) {
-  const names = model.get("step_names");
-  let places = []; // anchors, decoded, clipped: Float32Array (4A) each
-  let reach = []; // for each of them the best IoU pairs, (A * G)
-  let objects = new Float32Array(0);
-  let order = [];
-  let left = []; // for each step the boxes that it hands on
-  let reached = []; // for each step how many objects they reach
-  let placed = null; // which of the places the canvas shows
-  const [picture, side] = columns(el);
-  const canvas = createCanvas({ model, el: picture, onBoxesChanged: load, drawOver });
-  const table = element("table", "proposals-table", side);
-  const row = () => element("div", "box-canvas-row", side);
-  const slider = (options) => canvas.addSlider({ parent: row(), ...options });
-  slider({ label: "Step", min: 0, max: names.length - 1, step: 1, trait: "step", format: (step) => names[step] });
-  slider({ label: "Smallest side", min: 0, max: 64, step: 1, trait: "smallest", format: (side) => `${side} px` });
-  slider({ label: "Top k", min: 10, max: 2000, step: 10, trait: "top_n" });
-  slider({ label: "NMS threshold", min: 0, max: 1, step: 0.05, trait: "threshold", format: (iou) => `IoU ${iou.toFixed(2)}` });
-  slider({ label: "At most", min: 10, max: 1000, step: 10, trait: "limit", format: (count) => `${count} kept` });
-  slider({ label: "Draw the best", min: 10, max: 2000, step: 10, trait: "drawn" });
+class StepsExplorer extends Explorer {
+  /** @type {Float32Array[]} Anchors, decoded, clipped. */
+  places = [];
+  /** @type {Float32Array[]} For each of them the IoU of every box with every object. */
+  reach = [];
+  objects = new Float32Array(0);
+  order = new Uint32Array(0);
+  /** @type {ArrayLike<number>[]} For each step the boxes that it hands on. */
+  left = [];
+  /** @type {number[]} For each step how many objects they reach. */
+  reached = [];
+  /** @type {Float32Array | null} Which of the places the canvas shows. */
+  placed = null;
 
-  function load() {
-    const number = floats(model, "logits").length;
-    const [width, height] = model.get("_image_size");
-    const decoded = floats(model, "decoded");
-    const clipped = decoded.map((value, k) => Math.min(Math.max(value, 0), k % 2 ? height : width));
-    objects = canvas.boxes.slice(4 * number);
-    places = [floats(model, "anchors"), decoded, clipped];
-    reach = places.map((boxes) => overlaps(boxes, objects));
-    order = bestFirst(floats(model, "logits"));
-    [reached, placed] = [[], null];
-    update();
+  /** @param {Context} context */
+  constructor(context) {
+    super(context);
+    /** @type {string[]} */
+    this.names = this.get("step_names");
+    this.table = element("table", "proposals-table", this.side);
+    const { canvas, names } = this;
+    const name = (/** @type {number} */ step) => names[step];
+    const kept = (/** @type {number} */ count) => `${count} kept`;
+    canvas.addSlider({ label: "Step", max: names.length - 1, trait: "step", format: name, parent: this.addRow() });
+    canvas.addSlider({ label: "Smallest side", max: 64, trait: "smallest", format: pixels, parent: this.addRow() });
+    canvas.addSlider({ label: "Top k", min: 10, max: 2000, step: 10, trait: "top_n", parent: this.addRow() });
+    canvas.addSlider({
+      label: "NMS threshold",
+      step: 0.05,
+      trait: "threshold",
+      format: iouText,
+      parent: this.addRow(),
+    });
+    canvas.addSlider({
+      label: "At most",
+      min: 10,
+      max: 1000,
+      step: 10,
+      trait: "limit",
+      format: kept,
+      parent: this.addRow(),
+    });
+    canvas.addSlider({ label: "Draw the best", min: 10, max: 2000, step: 10, trait: "drawn", parent: this.addRow() });
+    this.on(["smallest", "top_n", "threshold", "limit"], () => this.choose());
+    this.on(["step", "drawn"], () => this.update());
   }
 
-  function overlaps(boxes, truth) {
-    const [area, trueArea] = [areas(boxes), areas(truth)];
-    const out = new Float32Array(area.length * trueArea.length);
-    let k = 0;
-    for (let i = 0; i < area.length; i++) {
-      for (let g = 0; g < trueArea.length; g++) out[k++] = overlap(boxes, area, i, truth, trueArea, g);
-    }
-    return out;
+  onBoxesChanged() {
+    const [anchors, decoded, logits] = ["anchors", "decoded", "logits"].map((trait) => this.floats(trait));
+    this.objects = this.canvas.boxes.slice(4 * logits.length);
+    this.places = [anchors, decoded, clipBoxes(decoded, this.size)];
+    this.reach = this.places.map((boxes) => overlaps(boxes, this.objects));
+    this.order = bestFirst(logits);
+    [this.reached, this.placed] = [[], null];
+    this.choose();
   }
 
-  function countReached(step) {
-    const count = objects.length / 4;
-    const ious = reach[Math.min(step, 2)];
+  /** What each step hands on, and reaches. The first three hand on every box, wherever the sliders stand. */
+  choose() {
+    if (!this.places.length) return;
+    const { order } = this;
+    const boxes = this.places[2];
+    const large = removeSmallBoxes(boxes, order, this.get("smallest"));
+    const top = large.slice(0, this.get("top_n"));
+    const { kept } = nms(boxes, top, this.get("threshold"), this.get("limit"));
+    this.left = [order, order, order, large, top, kept];
+    this.reached = this.names.map((_, step) => {
+      return step < 3 && this.reached[step] !== undefined ? this.reached[step] : this.countReached(step);
+    });
+    this.update();
+  }
+
+  /** @param {number} step */
+  countReached(step) {
+    const count = this.objects.length / 4;
+    const ious = this.reach[Math.min(step, 2)];
     const missing = new Set(Array.from({ length: count }, (_, g) => g));
-    for (const i of left[step]) {
-      for (const g of missing) if (ious[i * count + g] >= REACHED) missing.delete(g);
-      if (!missing.size) break;
+    const left = this.left[step];
+    for (let k = 0; k < left.length && missing.size; k++) {
+      for (const g of missing) if (ious[left[k] * count + g] >= REACHED) missing.delete(g);
     }
     return count - missing.size;
   }
 
-  function choose() {
-    const [, , boxes] = places;
-    const smallest = model.get("smallest");
-    const large = order.filter((i) => {
-      const j = 4 * i;
-      return Math.fround(boxes[j + 2] - boxes[j]) >= smallest && Math.fround(boxes[j + 3] - boxes[j + 1]) >= smallest;
-    });
-    const top = large.slice(0, model.get("top_n"));
-    const { kept } = suppress(boxes, top, model.get("threshold"), model.get("limit"));
-    left = [order, order, order, large, top, kept];
-  }
-
-  function update() {
-    if (!places.length) return;
-    choose();
-    reached = names.map((_, step) => (step < 3 && reached[step] !== undefined ? reached[step] : countReached(step)));
-    show();
-  }
-
-  function show() {
-    const step = model.get("step");
-    const number = order.length;
-    const drawn = model.get("drawn");
-    const states = new Uint8Array(number + objects.length / 4).fill(NOT_DRAWN);
-    const here = new Uint8Array(number);
-    for (const i of left[step]) here[i] = 1;
-    const dropped = left[Math.max(step - 1, 0)].filter((i) => !here[i]);
-    for (const i of dropped.slice(0, drawn)) states[i] = DROPPED;
-    for (const i of left[step].slice(0, drawn)) states[i] = HERE;
-    states.fill(TRUTH, number);
-    const place = places[Math.min(step, 2)];
-    if (place === placed) canvas.setStates(states);
+  update() {
+    if (!this.places.length) return;
+    const step = this.get("step");
+    const states = this.statesAt(step);
+    const place = this.places[Math.min(step, 2)];
+    if (place === this.placed) this.canvas.setStates(states);
     else {
       const boxes = new Float32Array(4 * states.length);
       boxes.set(place);
-      boxes.set(objects, 4 * number);
-      canvas.setBoxes(boxes, { states });
+      boxes.set(this.objects, place.length);
+      this.canvas.setBoxes(boxes, { states });
     }
-    placed = place;
-    writeTable(step);
+    this.placed = place;
+    this.writeTable(step);
   }
 
-  function writeTable(step) {
-    table.replaceChildren();
-    const head = element("tr", "", table);
-    for (const text of ["step", "boxes", `objects reached (IoU ≥ ${REACHED})`]) element("th", "", head, text);
-    names.forEach((name, index) => {
-      const line = element("tr", "", table);
+  /** @param {number} step */
+  statesAt(step) {
+    const number = this.order.length;
+    const drawn = this.get("drawn");
+    const states = new Uint8Array(number + this.objects.length / 4).fill(NOT_DRAWN);
+    const here = Array.from(this.left[step]);
+    const handedOn = new Set(here);
+    const dropped = Array.from(this.left[Math.max(step - 1, 0)]).filter((i) => !handedOn.has(i));
+    for (const i of dropped.slice(0, drawn)) states[i] = DROPPED;
+    for (const i of here.slice(0, drawn)) states[i] = HERE;
+    return states.fill(TRUTH, number);
+  }
+
+  /** @param {number} step */
+  writeTable(step) {
+    this.table.replaceChildren();
+    addLine(this.table, ["step", "boxes", `objects reached (IoU ≥ ${REACHED})`], "heads");
+    this.names.forEach((name, index) => {
+      const reached = `${this.reached[index]} of ${this.objects.length / 4}`;
+      const texts = [`${index + 1} · ${name}: ${WHAT[index]}`, wholeNumber(this.left[index].length), reached];
+      const line = addLine(this.table, texts);
+      line.children[1].className = "proposals-number";
       if (index === step) line.setAttribute("aria-current", "step");
-      element("td", "", line, `${index + 1} · ${name}: ${WHAT[index]}`);
-      element("td", "proposals-number", line, wholeNumber(left[index].length));
-      element("td", "", line, `${reached[index]} of ${objects.length / 4}`);
-      line.addEventListener("click", () => tell(model, { step: index }));
+      line.addEventListener("click", () => this.tell({ step: index }));
     });
   }
 
-  /* The anchor that the box under the pointer was, and how it got here. */
-  function drawOver(context, view) {
-    if (!order.length) return; // nothing has been computed yet
-    const index = canvas.hovered ?? canvas.selected;
-    if (index === null || index >= order.length) return;
-    const [anchors, decoded] = places;
-    view.strokeBox(context, anchors.subarray(4 * index, 4 * index + 4), { color: "#ffffff", dash: [2, 3], width: 1.5 });
-    if (model.get("step")) drawLinks(context, view, [[middle(anchors, index), middle(decoded, index)]]);
+  /**
+   * The anchor that the box under the pointer was, and how it got here.
+   * @type {Explorer["drawOver"]}
+   */
+  drawOver(context, view) {
+    const index = this.canvas.hovered ?? this.canvas.selected;
+    if (index === null || index >= this.order.length) return;
+    const [anchor, decoded] = this.places.map((boxes) => boxAt(boxes, index));
+    view.strokeBox(context, anchor, LOOKS.reference);
+    if (this.get("step")) drawLinks(context, view, [[centerSize(anchor), centerSize(decoded)]]);
   }
-
-  const forget = [
-    onTraits(model, ["smallest", "top_n", "threshold", "limit"], update),
-    onTraits(model, ["step", "drawn"], () => places.length && show()),
-  ];
-  return () => { forget.forEach((one) => one()); canvas.destroy(); };
 }
 
-export default { render };
+/**
+ * The IoU of every box with every object, box by box.
+ * @param {Float32Array} boxes
+ * @param {Float32Array} objects
+ */
+function overlaps(boxes, objects) {
+  const [areas, objectAreas] = [boxAreas(boxes), boxAreas(objects)];
+  const ious = new Float32Array(areas.length * objectAreas.length);
+  let next = 0;
+  for (let i = 0; i < areas.length; i++) {
+    for (let g = 0; g < objectAreas.length; g++) ious[next++] = pairIou(boxes, areas, i, objects, objectAreas, g);
+  }
+  return ious;
+}
+
+export default explorer(StepsExplorer);

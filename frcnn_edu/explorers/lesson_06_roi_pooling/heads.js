@@ -1,68 +1,88 @@
 /* HeadsExplorer: a region to drag, and what the second stage answers: a probability and a move for every class.
    The model is asked in Python; the answers arrive as bytes. */
 
-import { createCanvas } from "../js/canvas/box_canvas.js";
-import { columns, element, onTraits, tell } from "../lesson_01_anchors/common.js";
-import { numbers } from "./common.js";
-import { addChooser, signed, sides } from "./parts.js";
+import { boxAt } from "../js/detector/boxes.js";
+import { Explorer, explorer } from "../js/explorer.js";
+import { addButton, addLine, element } from "../js/kit/layout.js";
+import { LOOKS } from "../js/kit/palette.js";
+import { plainName, sides, signed } from "../js/kit/words.js";
 
-const ANSWER = { name: "answer", color: "#009E73", dash: [], width: 2.5 };
+/** @typedef {import("../js/explorer.js").Context} Context */
+
 const BAR = 120; // CSS pixels
 const LIKELIEST = -1;
 
-function render({ model, el }) {
-  let answers = { probabilities: [], deltas: [], boxes: [] };
-  const names = model.get("class_names").map((name) => name.replaceAll("_", ""));
-  const [left, side] = columns(el);
-  const canvas = createCanvas({ model, el: left, drawOver });
-  const figures = element("div", "anchors-numbers", side);
-  const table = element("table", "anchors-table", side);
-  table.innerHTML = `<tr><th scope="col">class</th><th scope="col">probability</th><th></th>${["dx", "dy", "dw", "dh"].map((name) => `<th scope="col">${name}</th>`).join("")}</tr>`;
-  const lines = names.map(addLine);
-  const settings = element("div", "box-canvas-row", side);
-  const chooser = addChooser(model, settings, "Pooled by ", "operator", { align: "RoIAlign", pool: "RoIPool" });
+class HeadsExplorer extends Explorer {
+  probabilities = new Float32Array(0);
+  deltas = new Float32Array(0);
+  answers = new Float32Array(0);
 
-  function addLine(name, k) {
+  /** @param {Context} context */
+  constructor(context) {
+    super(context);
+    /** @type {string[]} */
+    this.names = this.get("class_names").map(plainName);
+    const table = element("table", "explorer-table", this.side);
+    addLine(table, ["class", "probability", "", "dx", "dy", "dw", "dh"], "heads");
+    this.lines = this.names.map((name, k) => this.addClass(table, name, k));
+    const names = { align: "RoIAlign", pool: "RoIPool" };
+    this.canvas.addChooser({ label: "Pooled by ", names, trait: "operator", parent: this.addRow() });
+    this.on(["probabilities", "deltas", "answers", "shown_class"], () => this.update());
+    this.update();
+  }
+
+  /**
+   * @param {HTMLElement} table
+   * @param {string} name
+   * @param {number} k
+   */
+  addClass(table, name, k) {
     const line = element("tr", "", table);
     const head = element("th", "box-canvas-row", line);
-    const button = element("button", "", head, name);
     head.setAttribute("scope", "row");
-    button.type = "button";
-    button.dataset.lmSuppressShortcuts = "true";
-    button.addEventListener("click", () => tell(model, { shown_class: model.get("shown_class") === k ? LIKELIEST : k }));
-    const bar = element("i", "", element("div", "anchors-bar", element("td", "", line)));
-    bar.parentElement.style.width = `${BAR}px`;
-    const cells = Array.from({ length: 5 }, () => element("td", "", line));
-    return { button, bar, cells };
+    const button = addButton(head, name, () =>
+      this.tell({ shown_class: this.get("shown_class") === k ? LIKELIEST : k }),
+    );
+    const holder = element("div", "explorer-bar", element("td", "", line));
+    holder.style.width = `${BAR}px`;
+    const bar = element("i", "", holder);
+    return { button, bar, cells: Array.from({ length: 5 }, () => element("td", "", line)) };
   }
 
-  const likeliest = (from = 0) => answers.probabilities.reduce((best, one, k) => (k >= from && one > answers.probabilities[best] ? k : best), from);
-  const shown = () => (model.get("shown_class") === LIKELIEST ? likeliest(1) : model.get("shown_class"));
-  const boxOf = (k) => [...answers.boxes.slice(4 * k, 4 * k + 4)];
+  /** @param {number} [from] */
+  likeliest(from = 0) {
+    const { probabilities } = this;
+    return probabilities.reduce((best, one, k) => (k >= from && one > probabilities[best] ? k : best), from);
+  }
 
-  function update() {
-    answers = { probabilities: numbers(model, "probabilities"), deltas: numbers(model, "deltas"), boxes: numbers(model, "answers") };
-    lines.forEach(({ button, bar, cells }, k) => {
-      const probability = answers.probabilities[k];
-      bar.style.width = `${100 * probability}%`;
-      cells[0].textContent = probability.toFixed(3);
-      for (let d = 0; d < 4; d++) cells[d + 1].textContent = signed(answers.deltas[4 * k + d]);
-      button.setAttribute("aria-pressed", k === shown());
-      button.style.textDecoration = "none";
+  get shown() {
+    return this.get("shown_class") === LIKELIEST ? this.likeliest(1) : this.get("shown_class");
+  }
+
+  update() {
+    [this.probabilities, this.deltas, this.answers] = ["probabilities", "deltas", "answers"].map((trait) =>
+      this.floats(trait),
+    );
+    const { names, shown } = this;
+    const likeliest = this.likeliest();
+    this.lines.forEach(({ button, bar, cells }, k) => {
+      bar.style.width = `${100 * this.probabilities[k]}%`;
+      cells[0].textContent = this.probabilities[k].toFixed(3);
+      for (let d = 0; d < 4; d++) cells[d + 1].textContent = signed(this.deltas[4 * k + d]);
+      button.setAttribute("aria-pressed", String(k === shown));
     });
-    const k = shown();
-    figures.innerHTML = `<span>likeliest: <b>${names[likeliest()]}</b> ${answers.probabilities[likeliest()].toFixed(3)}</span>
-      <span>green: the region as <b>${names[k]}</b> moves it, ${sides(boxOf(k))}${k ? "" : " (nobody taught it: the background has no box)"}</span>`;
-    canvas.redraw();
+    const untaught = shown ? "" : " (it was never trained: the background has no box)";
+    this.show(
+      `likeliest: *${names[likeliest]}* ${this.probabilities[likeliest].toFixed(3)}`,
+      `green: the region as *${names[shown]}* moves it, ${sides(boxAt(this.answers, shown))}${untaught}`,
+    );
+    this.canvas.redraw();
   }
 
-  function drawOver(context, view) {
-    if (answers.boxes.length) view.strokeBox(context, boxOf(shown()), ANSWER);
+  /** @type {Explorer["drawOver"]} */
+  drawOver(context, view) {
+    if (this.answers.length) view.strokeBox(context, boxAt(this.answers, this.shown), LOOKS.answer);
   }
-
-  const forget = onTraits(model, ["probabilities", "deltas", "answers", "shown_class"], update);
-  update();
-  return () => { forget(); chooser.forget(); canvas.destroy(); };
 }
 
-export default { render };
+export default explorer(HeadsExplorer);

@@ -1,0 +1,90 @@
+"""The commands that open the course in a browser: `lab` its lessons in JupyterLab, `page` the page for photographs.
+
+Both listen on this computer only. Neither loads torch: the kernels do.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+from frcnn_edu.course.lessons import FIRST_LESSON, lay_lessons
+from frcnn_edu.datasets import course_folder
+
+HOST = "127.0.0.1"
+OWN_SETTINGS = Path(__file__).parent / "jupyter"
+"""A Jupyter configuration folder: JupyterLab does not ask whether it may fetch news."""
+
+
+def _lab_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=Path("my_lessons"), help="your copies go here (default: %(default)s)"
+    )
+    _server_options(parser)
+
+
+def _lab(options: argparse.Namespace) -> None:
+    """Lay the lessons into a folder, keep what the learner has changed there, and open the first one in JupyterLab."""
+    try:
+        from jupyterlab.labapp import LabApp
+    except ModuleNotFoundError as error:
+        raise ImportError('JupyterLab is not installed: pip install "frcnn-edu[lessons]"') from error
+
+    for copy, newer in lay_lessons(options.folder):
+        print(f"{copy} is yours and stays as it is; the course's newer version is {newer}")
+    folder, root = options.folder.resolve(), Path.cwd()
+    if not folder.is_relative_to(root):
+        root = folder
+    first = (folder / FIRST_LESSON).relative_to(root).as_posix()
+    print(
+        f"Your lessons are in {options.folder}. JupyterLab starts for this computer only; Ctrl-C stops it.", flush=True
+    )
+    _prepare_environment()
+    settings = {"allow_root": True, "answer_yes": True, "root_dir": root}
+    opening = ["--log-level=WARN", f"--LabApp.default_url=/lab/tree/{quote(first)}"]
+    LabApp.launch_instance([*opening, *_arguments("ServerApp", options, settings)])
+
+
+def _page_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--weights", type=Path, metavar="FOLDER", help="a detector of your own: the --out of a training"
+    )
+    _server_options(parser)
+
+
+def _page(options: argparse.Namespace) -> None:
+    """Serve the page on which one drops photographs and sees what is found on them."""
+    try:
+        from voila.app import Voila
+    except ModuleNotFoundError as error:
+        raise ImportError('Voila is not installed: pip install "frcnn-edu[page]"') from error
+
+    print("The page is served for this computer only; Ctrl-C stops it.", flush=True)
+    _prepare_environment()
+    os.environ["WEIGHTS"] = str(options.weights.resolve()) if options.weights else ""
+    notebook = course_folder("notebooks") / "page" / "photographs.ipynb"
+    Voila.launch_instance([str(notebook), *_arguments("Voila", options)])
+
+
+def _server_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=int, help="take this port or fail (default: 8888 or the next free one)")
+    parser.add_argument("--no-browser", action="store_true", help="print the address and open no browser")
+
+
+def _arguments(app: str, options: argparse.Namespace, settings: dict[str, object] | None = None) -> list[str]:
+    """The command line of a Jupyter application that listens on this computer only."""
+    port = {} if options.port is None else {"port": options.port, "port_retries": 0}
+    given = [f"--{app}.{name}={value}" for name, value in ({"ip": HOST} | port | (settings or {})).items()]
+    return [*given, "--no-browser"] if options.no_browser else given
+
+
+def _prepare_environment() -> None:
+    """For terminals and kernels: this Python's commands first on the PATH, and the course's settings for JupyterLab."""
+    for variable, folder in {"PATH": Path(sys.executable).parent, "JUPYTER_CONFIG_PATH": OWN_SETTINGS}.items():
+        before = os.environ.get(variable)
+        os.environ[variable] = f"{folder}{os.pathsep}{before}" if before else str(folder)
+
+
+COMMANDS = {"lab": (_lab, _lab_options), "page": (_page, _page_options)}
+"""What runs a command, and what adds its options to a parser."""

@@ -1,0 +1,9 @@
+/** What bundle.py puts in front of every script: frcnn_edu/viz/palette.py as plain data. */
+declare const FRCNN_EDU_PALETTE: {
+  colors: Record<string, string>;
+  looks: Record<string, { key: string; label: string; color: string; dash: number[]; width: number }>;
+  ramp: string[];
+};
+
+/** Set to [] to measure: each frame of a box canvas adds the script's time from event to drawn. */
+declare var boxCanvasTimings: { kind: string; ms: number }[] | undefined;

@@ -1,0 +1,136 @@
+"""How well anchors fit the boxes of whole data sets."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import traitlets
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from frcnn_edu.anchors import PAPER_ASPECT_RATIOS, PAPER_SIZES, base_anchors
+from frcnn_edu.explorers.bundle import bundle
+from frcnn_edu.explorers.figure import with_panel
+from frcnn_edu.explorers.lesson_01_anchors.anchor_canvas import AnchorCanvas, best_anchors
+from frcnn_edu.explorers.paper import HIGH, STRIDE
+from frcnn_edu.explorers.wire import ArrayTrait, float_array
+from frcnn_edu.viz.palette import FINE_DOTS, GREEN, GREY, SHORT_DASHES, VERMILION, State
+
+HERE = Path(__file__).parent
+MISSED = 0.5
+BINS = 20
+"""Bars of the coverage histogram, over IoU from 0 to 1."""
+FIT_STATES = (
+    State("well covered", GREEN, width=2.5),
+    State("half covered", GREY, dash=FINE_DOTS, width=2),
+    State("missed", VERMILION, dash=SHORT_DASHES, width=2.5),
+)
+"""How well the best anchor fits an object: IoU from `HIGH` on, between, and below `MISSED`."""
+
+
+class CoverageExplorer(AnchorCanvas):
+    """How well anchors fit the boxes of whole data sets: the best IoU that any anchor reaches with each.
+
+    `data_sets` is {name: [(image (3, H, W), boxes (N, 4)), ...]}. Raises ValueError where one has no boxes.
+    """
+
+    _esm = bundle(HERE / "coverage.js")
+
+    width = traitlets.Int(380, min=100).tag(sync=True)
+
+    names = traitlets.Tuple().tag(sync=True)
+    """The data sets there are."""
+
+    data_set = traitlets.Unicode().tag(sync=True)
+    """The name of the one that is measured."""
+
+    picture = traitlets.Int(0, min=0).tag(sync=True)
+    """Which image of it is shown."""
+
+    num_pictures = traitlets.Int(1).tag(sync=True)
+
+    overlaps = ArrayTrait(lambda value, canvas: float_array(value, "overlaps"), np.zeros(0, np.float32))
+    """(N,) float32: the best IoU of every box of the data set."""
+
+    sides = ArrayTrait(lambda value, canvas: float_array(value, "sides", 2), np.zeros((0, 2), np.float32))
+    """(N, 2) float32: width and height of every box."""
+
+    yardstick = traitlets.Float().tag(sync=True)
+    """The mean best IoU of the paper's nine anchors on this data set."""
+
+    def __init__(self, data_sets: Mapping[str, Sequence[tuple[Tensor, Tensor]]], **options: object) -> None:
+        if not data_sets or not all(any(len(boxes) for _, boxes in items) for items in data_sets.values()):
+            raise ValueError("each data set needs at least one box, or there is nothing to cover")
+        self._data_sets = {name: list(items) for name, items in data_sets.items()}
+        first = next(iter(self._data_sets))
+        image, boxes = self._data_sets[first][0]
+        options = {"palette": FIT_STATES, "names": tuple(self._data_sets), "data_set": first} | options
+        super().__init__(image, boxes, **options)
+        self._load()
+        self.observe(self._load, "data_set")
+        self.observe(self._show_picture, "picture")
+        self.observe(self._measure, ["sizes", "ratios", "stride", "offset", "inverted"])
+
+    @property
+    def mean(self) -> float:
+        """The mean best IoU over all boxes of the data set."""
+        return float(self.overlaps.mean())
+
+    @property
+    def share_covered(self) -> float:
+        """The share of the boxes whose best anchor reaches `HIGH`."""
+        return float((self.overlaps >= HIGH).mean())
+
+    def _load(self, change: dict | None = None) -> None:
+        """Gather the boxes of the data set, and measure the paper's nine on them."""
+        items = self._data_sets[self.data_set]
+        self._all_boxes = torch.cat([boxes for _, boxes in items])  # (N, 4)
+        self._ends = np.cumsum([0, *(len(boxes) for _, boxes in items)])
+        counts = torch.tensor([len(boxes) for _, boxes in items])
+        sizes = torch.tensor([tuple(image.shape[-2:]) for image, _ in items])  # (I, 2)
+        self._image_sizes = sizes.repeat_interleave(counts, dim=0)  # (N, 2) of the image of every box
+        paper = base_anchors(PAPER_SIZES, PAPER_ASPECT_RATIOS)
+        with self.hold_sync():
+            self.num_pictures = len(items)
+            self.sides = self._all_boxes[:, 2:] - self._all_boxes[:, :2]
+            self.yardstick = self._overlaps(paper, STRIDE, 0.0).mean().item()
+            self._measure()
+            self.picture = 0
+            self._show_picture()
+
+    def _overlaps(self, base: Tensor, stride: float, offset: float) -> Tensor:
+        """(N,) best IoU of every box."""
+        maps = (self._image_sizes / stride).ceil()  # (N, 2)
+        return best_anchors(self._all_boxes, base, maps, stride, offset).iou
+
+    def _measure(self, change: dict | None = None) -> None:
+        """Compute `overlaps` anew, and with them the look of the boxes shown."""
+        with self.hold_sync():
+            self.overlaps = self._overlaps(self.base, self.stride, self.offset)
+            if len(self.boxes) == len(fits := self._fits()):
+                self.states = fits
+
+    def _show_picture(self, change: dict | None = None) -> None:
+        image, boxes = self._data_sets[self.data_set][self.picture % self.num_pictures]
+        with self.hold_sync():
+            self.image = image
+            self.set_boxes(boxes, self._fits())
+
+    def _fits(self) -> np.ndarray:
+        """How the boxes of the picture fare, as indices into `FIT_STATES`."""
+        start, end = self._ends[self.picture % self.num_pictures :][:2]
+        best = self.overlaps[start:end]
+        return np.where(best >= HIGH, 0, np.where(best >= MISSED, 1, 2)).astype(np.uint8)
+
+    def figure(self) -> Figure:
+        """The canvas, and the histogram of the best IoUs below it."""
+        figure, axes = with_panel(super().figure(), 180)
+        edges = np.linspace(0, 1, BINS + 1)
+        _, _, bars = axes.hist(self.overlaps, bins=edges, edgecolor="white")
+        for bar, edge in zip(bars, edges, strict=False):
+            index = 0 if edge >= HIGH - 1e-6 else 1 if edge >= MISSED - 1e-6 else 2
+            bar.set_facecolor(FIT_STATES[index].color)
+        axes.axvline(self.mean, color="black", linewidth=1)
+        axes.set(xlabel=f"best IoU of each box (mean {self.mean:.2f})", ylabel="boxes", xlim=(0, 1))
+        return figure

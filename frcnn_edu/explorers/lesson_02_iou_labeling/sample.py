@@ -1,0 +1,90 @@
+"""The anchors that one training step looks at."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import traitlets
+from torch import Tensor
+
+from frcnn_edu.anchors import PAPER_ASPECT_RATIOS, PAPER_SIZES, base_anchors, grid_anchors
+from frcnn_edu.boxes import box_iou
+from frcnn_edu.datasets.photos import Photo
+from frcnn_edu.explorers.base import BoxCanvas
+from frcnn_edu.explorers.bundle import bundle
+from frcnn_edu.explorers.lesson_02_iou_labeling.label import BACKGROUND, LABEL_STATES
+from frcnn_edu.explorers.paper import STRIDE, cells
+from frcnn_edu.matching import NEGATIVE, POSITIVE, BalancedSampler, Matcher, Sample
+from frcnn_edu.viz.palette import GREEN, STATES, State, state_index
+
+HERE = Path(__file__).parent
+SAMPLE_STATES = (STATES[state_index("ground truth")], State("positive", GREEN, width=1.5), LABEL_STATES[BACKGROUND])
+
+
+class SampleExplorer(BoxCanvas):
+    """The anchors that one training step looks at, on one of several photographs, drawn by `BalancedSampler`.
+
+    Raises ValueError where there is no photograph.
+    """
+
+    _esm = bundle(HERE / "sample.js")
+
+    picture = traitlets.Int(0, min=0).tag(sync=True)
+    """Which photograph is shown; beyond the last one it starts again."""
+
+    step = traitlets.Int(0, min=0).tag(sync=True)
+    """Which training step: each draws anew."""
+
+    batch_size = traitlets.Int(256, min=1).tag(sync=True)
+    positive_fraction = traitlets.Float(0.5, min=0, max=1).tag(sync=True)
+
+    width = traitlets.Int(560, min=100).tag(sync=True)
+
+    num_pictures = traitlets.Int(1).tag(sync=True)
+    tally = traitlets.Tuple((0, 0, 0, 0)).tag(sync=True)
+    """Positives drawn, negatives drawn, positives there are, negatives there are."""
+
+    def __init__(self, photos: Sequence[Photo], **options: object) -> None:
+        if len(photos) == 0:
+            raise ValueError("SampleExplorer draws from the anchors of photographs: give at least one")
+        self._photos, self._labelled = list(photos), {}
+        options = {"palette": SAMPLE_STATES, "num_pictures": len(photos)} | options
+        super().__init__(photos[0].image, **options)
+        self._show()
+        self.observe(self._show, ["picture", "step", "batch_size", "positive_fraction"])
+
+    @property
+    def anchors(self) -> Tensor:
+        """All anchors of the photograph: (A, 4)."""
+        return self._of_picture()[0]
+
+    @property
+    def labels(self) -> Tensor:
+        """Theirs: (A,) int64."""
+        return self._of_picture()[1]
+
+    @property
+    def sample(self) -> Sample:
+        """What the step draws."""
+        sampler = BalancedSampler(self.batch_size, self.positive_fraction)
+        return sampler(self.labels, torch.Generator().manual_seed(self.step))
+
+    def _of_picture(self) -> tuple[Tensor, Tensor]:
+        index = self.picture % len(self._photos)
+        if index not in self._labelled:
+            photo = self._photos[index]
+            map_size = cells(tuple(photo.image.shape[1:]), STRIDE)
+            anchors = grid_anchors(base_anchors(PAPER_SIZES, PAPER_ASPECT_RATIOS), map_size, STRIDE)  # (A, 4)
+            self._labelled[index] = anchors, Matcher()(box_iou(anchors, photo.boxes)).labels
+        return self._labelled[index]
+
+    def _show(self, change: dict | None = None) -> None:
+        photo, sample = self._photos[self.picture % len(self._photos)], self.sample
+        drawn = torch.cat((sample.negative, sample.positive))  # positives last, so that they lie on top
+        states = [2] * len(sample.negative) + [1] * len(sample.positive) + [0] * len(photo.boxes)
+        there = [int((self.labels == label).sum()) for label in (POSITIVE, NEGATIVE)]
+        with self.hold_sync():
+            if change is None or change["name"] == "picture":
+                self.image = photo.image
+            self.set_boxes(torch.cat((self.anchors[drawn], photo.boxes)), states)
+            self.tally = (len(sample.positive), len(sample.negative), *there)

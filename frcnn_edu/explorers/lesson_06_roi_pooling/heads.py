@@ -1,0 +1,107 @@
+"""What the second stage answers for a region."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import traitlets
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from frcnn_edu.boxes import decode_boxes
+from frcnn_edu.explorers.base import BoxCanvas
+from frcnn_edu.explorers.bundle import bundle
+from frcnn_edu.explorers.figure import outline, with_panel
+from frcnn_edu.explorers.lesson_06_roi_pooling.region import OPERATORS, PANEL_HEIGHT, REGION_STATES
+from frcnn_edu.explorers.wire import floats
+from frcnn_edu.faster_rcnn import FasterRCNN
+from frcnn_edu.images import resize_boxes
+from frcnn_edu.roi_pool import MultiScaleRoIPool
+from frcnn_edu.viz.palette import LOOKS, SKY_BLUE
+
+HERE = Path(__file__).parent
+
+
+class HeadsExplorer(BoxCanvas):
+    """What the second stage of `model` answers for the region: a probability and four deltas for every class.
+
+    `image` is (3, H, W) in [0, 1], `region` x1, y1, x2, y2 in its pixels, `class_names` has the background first.
+    Raises ValueError where the names are not as many as the model's classes.
+    """
+
+    _esm = bundle(HERE / "heads.js")
+
+    width = traitlets.Int(480, min=100).tag(sync=True)
+    class_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    operator = traitlets.Enum(OPERATORS, "align").tag(sync=True)
+    """How the region is pooled."""
+
+    shown_class = traitlets.Int(-1, min=-1).tag(sync=True)
+    """The class whose box is drawn; -1 for the likeliest object."""
+
+    probabilities = floats()
+    """(K,) float32, the background first."""
+
+    deltas = floats(4)
+    """(K, 4) float32, as the network says them: times `bbox_reg_weights`."""
+
+    answers = floats(4)
+    """(K, 4) float32: the region, moved by the deltas of each class."""
+
+    def __init__(
+        self, model: FasterRCNN, image: Tensor, region: object, class_names: Sequence[str], **traits: Any
+    ) -> None:
+        if len(class_names) != model.num_classes:
+            raise ValueError(f"the model has {model.num_classes} classes, the background counted: got {class_names}")
+        with torch.no_grad():
+            trace = model.eval().trace([image])
+        self._model, self._batch, self._features = model, trace.batch, trace.features
+        parts: dict[str, Any] = {"palette": REGION_STATES, "class_names": list(class_names)}
+        super().__init__(image, [list(map(float, region))], editable=True, **parts | traits)
+        self._ask()
+        self.observe(self._ask, ["boxes", "operator"])
+
+    @torch.no_grad()
+    def _ask(self, change: dict | None = None) -> None:
+        """Pool the region, ask both heads, and send their answers in one message."""
+        heads, config, batch = self._model.roi_heads, self._model.config, self._batch
+        regions = resize_boxes(self.box_tensor, batch.original_sizes[0], batch.sizes[0])  # (1, 4)
+        pool = MultiScaleRoIPool(heads.box_roi_pool.output_size, self.operator)
+        logits, deltas = heads.box_predictor(heads.box_head(pool(self._features, [regions], batch.sizes)))
+        deltas = deltas.view(-1, 4)  # (K, 4)
+        moved = decode_boxes(deltas, regions.expand_as(deltas), config.bbox_reg_weights, config.log_scale_limit)
+        with self.hold_sync():
+            self.probabilities = logits[0].softmax(dim=0)
+            self.deltas = deltas
+            self.answers = batch.to_original(moved, 0)
+
+    @property
+    def likeliest(self) -> int:
+        """The class of highest probability, as an index into `class_names`; 0 is the background."""
+        return int(self.probabilities.argmax())
+
+    def draw(self, axes: Axes) -> None:
+        """The region as the class shown would move it; nobody taught the background to move boxes."""
+        likeliest_object = int(self.probabilities[1:].argmax()) + 1
+        shown = likeliest_object if self.shown_class < 0 else self.shown_class
+        outline(axes, torch.tensor(self.answers[shown]), LOOKS["answer"])
+
+    def figure(self) -> Figure:
+        """The canvas, and the probability of every class below it."""
+        figure, axes = with_panel(super().figure(), PANEL_HEIGHT)
+        x, y, width, height = axes.get_position(original=True).bounds
+        axes.set_position((x + 0.1, y, width - 0.1, height))
+        axes.barh([_plain(name) for name in self.class_names], self.probabilities, color=SKY_BLUE)
+        axes.invert_yaxis()
+        axes.set(xlim=(0, 1), xlabel="probability")
+        return figure
+
+    def __repr__(self) -> str:
+        name, probability = _plain(self.class_names[self.likeliest]), self.probabilities.max()
+        return f"HeadsExplorer({name} {probability:.2f}, pooled by {self.operator})"
+
+
+def _plain(class_name: str) -> str:
+    return class_name.strip("_")

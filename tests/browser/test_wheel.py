@@ -1,0 +1,135 @@
+"""The wheel alone is the course: built, installed without the checkout, opened and used from an empty folder."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import hatchling.build
+import pytest
+from jupyterlab_driver import LabServer, Notebook
+from lesson_files import LESSONS, NOTEBOOKS
+
+ROOT = NOTEBOOKS.parent
+MEGABYTES_AT_MOST = 30
+RUN_TIMEOUT = 120
+NEWS = "lab/api/settings/@jupyterlab/apputils-extension:notification"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dist")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        return folder / hatchling.build.build_wheel(str(folder))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """The `bin` of a new environment in which the wheel is installed; other packages are shared with this one."""
+    home = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", home], check=True)
+    (packages,) = home.glob("lib/python*/site-packages")
+    (packages / "shared.pth").write_text("\n".join(path for path in sys.path if path.endswith("site-packages")))
+    for folder in ("etc", "share"):  # JupyterLab's own files and extensions
+        (home / folder).symlink_to(Path(sys.prefix) / folder)
+    pip = [sys.executable, "-m", "pip", "--python", home / "bin" / "python", "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", "--quiet", "--no-index", "--no-deps", "--no-compile", wheel], check=True)
+    return home / "bin"
+
+
+@pytest.fixture(scope="module")
+def environment():
+    """The environment variables without those that lead to the checkout or to its environment."""
+    return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+
+
+class InstalledLab(LabServer):
+    """JupyterLab as `frcnn-edu lab` starts it, in an empty folder."""
+
+    def __init__(self, bin, environment, folder, home):
+        self.bin, self.environment = bin, environment
+        super().__init__(folder, home)
+        self.address, self.token = re.search(r"(http://127\S+token=(\w+))", self.log.read_text()).groups()
+
+    def _command(self):
+        return [self.bin / "frcnn-edu", "lab", "--no-browser", f"--port={self.port}"]
+
+    def _environment(self):
+        return super()._environment() | self.environment
+
+    def _write_settings(self, settings):
+        config = self.home / "config" / "jupyter_lab_config.json"
+        config.parent.mkdir()
+        config.write_text(json.dumps({"LabApp": {"expose_app_in_browser": True}}))
+
+
+@pytest.fixture(scope="module")
+def lab(installed, environment, tmp_path_factory):
+    server = InstalledLab(installed, environment, tmp_path_factory.mktemp("empty"), tmp_path_factory.mktemp("jupyter"))
+    yield server
+    server.stop()
+
+
+def test_it_holds_the_package_the_data_the_lessons_and_the_assignments_but_no_tests(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    beside = [*LESSONS, *NOTEBOOKS.glob("page/*.ipynb"), *NOTEBOOKS.glob("assignments/source/*/*.ipynb")]
+    beside += [*ROOT.glob("data/*.json"), *ROOT.glob("data/tiny/*"), *ROOT.glob("data/blood_cells/*")]
+    package = [path for path in ROOT.glob("frcnn_edu/**/*.*") if path.suffix != ".pyc"]
+    expected = {f"frcnn_edu/{path.relative_to(ROOT)}" for path in beside} | {str(p.relative_to(ROOT)) for p in package}
+    assert expected - names == set()
+    assert {name.split("/")[0] for name in names} == {
+        "frcnn_edu",
+        wheel.name.removesuffix("-py3-none-any.whl") + ".dist-info",
+    }
+    assert not [name for name in names if "test" in name]
+
+
+def test_it_stays_small(wheel):
+    assert wheel.stat().st_size < MEGABYTES_AT_MOST * 1e6
+
+
+def test_the_command_says_its_version_and_what_each_command_does(installed, environment):
+    def said(*arguments):
+        command = [installed / "frcnn-edu", *arguments]
+        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+    assert said("--version") == "frcnn-edu 0.1.0\n"
+    commands = dict(re.findall(r"^    (\w+) +(\S.*)$", said("--help"), re.MULTILINE))
+    assert {"lab", "page", "train", "evaluate", "predict", "download"} <= set(commands)
+    script = said("--print-completion", "bash")
+    typed = "COMP_WORDS=(frcnn-edu la); COMP_CWORD=1; _shtab_frcnn_edu; echo ${COMPREPLY[@]}"
+    done = subprocess.run(["bash", "-c", f"{script}\n{typed}"], capture_output=True, text=True)
+    assert done.stdout == "lab\n"
+
+
+def test_it_trains_two_steps_and_predicts(installed, environment, tmp_path):
+    photograph = ROOT / "data" / "blood_cells" / "BloodImage_00018.jpg"
+    training = ["train", "--data", "shapes", "--steps", "2", "--batch-size", "2", "--out", "run", "--device", "cpu"]
+    training += ["--option", "box_score_thresh=0"]  # so that two steps are enough to find something
+    predicting = ["predict", photograph, "--weights", "run", "--out", "found", "--score", "0", "--device", "cpu"]
+    for arguments in (training, predicting):
+        subprocess.run([installed / "frcnn-edu", *arguments], cwd=tmp_path, env=environment, check=True)
+    (found,) = json.loads((tmp_path / "found" / "detections.json").read_text()).values()
+    assert found["boxes"]
+
+
+@pytest.mark.browser
+def test_a_lesson_runs_in_the_copy_that_lab_has_laid_and_opened(lab, chromium):
+    copies = sorted(path.name for path in (lab.folder / "my_lessons").iterdir())
+    assert copies == [path.name for path in LESSONS]
+    assert [path.name for path in lab.folder.iterdir()] == ["my_lessons"], "nothing else of the course lies there"
+    assert json.loads(lab.ask(NEWS)["raw"] or "{}") == {}
+    context = chromium.new_context()
+    page = context.new_page()
+    page.goto(lab.address)
+    page.locator(".jp-NotebookPanel:visible h1", has_text="Overview").wait_for()
+    page.close()
+    notebook = Notebook(lab, context, "my_lessons/01_anchors.ipynb")
+    notebook.run_all(RUN_TIMEOUT)
+    assert notebook.problems() == {}
+    assert notebook.evaluate("frcnn_edu.__file__") == ""
+    notebook.close()

@@ -1,0 +1,40 @@
+"""Commands in processes of their own, which can be killed; they are forked from one that has PyTorch loaded already."""
+
+import multiprocessing
+import os
+import sys
+from pathlib import Path
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["frcnn_edu.commands.detector", "frcnn_edu.datasets.shapes", "frcnn_edu.viz.live_curve"])
+
+
+def start_command(*words: object, log: Path, file_size: int | None = None) -> multiprocessing.Process:
+    """``python -m frcnn_edu WORDS``, with what it prints in `log`; no file may grow beyond `file_size` bytes."""
+    process = FORKS.Process(target=_run, args=([str(word) for word in words], log, file_size))
+    process.start()
+    return process
+
+
+def run_command(*words: object, log: Path, **options: object) -> int:
+    """The exit status of a command."""
+    process = start_command(*words, log=log, **options)
+    process.join(120)
+    assert process.exitcode is not None, f"{words} takes over two minutes"
+    return process.exitcode
+
+
+def _run(words: list[str], log: Path, file_size: int | None) -> None:
+    with log.open("w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    import torch
+
+    from frcnn_edu.__main__ import main
+
+    torch.set_num_threads(1)
+    if file_size is not None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
+    sys.exit(main(words))
