@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 
 BLUE = "#0072B2"
 SKY_BLUE = "#56B4E9"
-BLUE = "#0072B2"
 GREEN = "#009E73"
 VERMILION = "#D55E00"
 GREY = "#BBBBBB"
