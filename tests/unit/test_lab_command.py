@@ -101,3 +101,16 @@ def test_help_has_a_line_for_every_command(capsys):
         main(["--help"])
     text = " ".join(capsys.readouterr().out.split())
     assert [name for name, (_, summary, _) in COMMANDS.items() if f"{name} {summary}" not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [("frcnn-edu la", ["lab"]), ("frcnn-edu train --resu", ["--resume"]), ("frcnn-edu lab --p", ["--port"])],
+)
+def test_bash_completes_commands_and_options(capsys, typed, completed):
+    with pytest.raises(SystemExit):
+        main(["--print-completion", "bash"])
+    words = typed.split()
+    asked = f"COMP_WORDS=({typed}); COMP_CWORD={len(words) - 1}; _shtab_frcnn_edu; echo ${{COMPREPLY[@]}}"
+    done = subprocess.run(["bash", "-c", f"{capsys.readouterr().out}\n{asked}"], capture_output=True, text=True)
+    assert done.stdout.split() == completed
