@@ -39,10 +39,8 @@ def boxes_beside(case: tuple, right: Tensor, answer: Tensor) -> Figure:
         axes.axvline(0, color="gray", linewidth=0.6)
         if boxes is right or drawable:
             corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3, 0, 1]].reshape(-1, 5, 2)  # (N, 5 corners, 2)
-            colors = [f"C{index % 10}" for index in range(len(corners))]
-            axes.add_collection(
-                LineCollection(list(corners.numpy()), colors=colors, linewidths=[3.0] + [1.2] * len(corners))
-            )
+            colors, widths = [f"C{index % 10}" for index in range(len(boxes))], [3.0] + [1.2] * len(boxes)
+            axes.add_collection(LineCollection(list(corners.numpy()), colors=colors, linewidths=widths))
         else:
             _write(axes, "no rows of four to draw")
     return figure
@@ -90,9 +88,7 @@ def iou_tables(case: tuple, right: Tensor, answer: Tensor) -> Figure:
         if values.ndim != 2 or not 0 < values.numel() <= MOST_CELLS:
             _write(axes, "no table to draw")
             continue
-        off = (
-            (values - right).abs() > 1e-4 if values.shape == right.shape else torch.zeros_like(values, dtype=torch.bool)
-        )
+        off = (values - right).abs() > 1e-4 if values.shape == right.shape else values.isnan()  # none of them is
         texts = [f"{v:.2f}" if abs(v) < 100 else f"{v:.0e}" for v in values.flatten().tolist()]
         marks = [WRONG if wrong else "" for wrong in off.flatten().tolist()]
         _table(axes, values, [text + mark for text, mark in zip(texts, marks, strict=True)], 0, 1, cmap="Blues")
