@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["frcnn_edu.__main__", "frcnn_edu.datasets.shapes", "frcnn_edu.viz.live_curve"])
+FORKS.set_forkserver_preload(["frcnn_edu.commands.detector", "frcnn_edu.datasets.shapes", "frcnn_edu.viz.live_curve"])
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 from torchvision.utils import save_image
 
-import frcnn_edu.__main__ as command_line
+import frcnn_edu.commands.detector as command_line
 from frcnn_edu.__main__ import COMMANDS, main
 from frcnn_edu.datasets.download import DownloadError
 from frcnn_edu.datasets.shapes import PLAIN, Shapes
@@ -140,7 +140,7 @@ def test_a_mistyped_option_is_one_sentence_and_nothing_is_written(inside, words,
         (["--split", "nowhere"], "nowhere"),
         (["--eval-every", "1", "--eval-split", "nowhere"], "nowhere"),
         (["--data", "no-such-folder"], "no-such-folder"),
-        (["--weights-backbone", "NAME", "--model", "mobilenet_v2"], "has no weights 'NAME' of mobilenet_v2"),
+        (["--weights-backbone", "NAME", "--model", "mobilenet_v2"], "no weights 'NAME' of mobilenet_v2"),
         (["--option", "image_std=[0, 0, 0]"], "no step was completed, and run is left as it was"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -185,7 +185,7 @@ def test_a_download_that_fails_is_said_in_a_line(tmp_path, monkeypatch):
     def fail(*_):
         raise DownloadError("the server is not there: connect and call again")
 
-    monkeypatch.setattr("frcnn_edu.__main__.download", fail)
+    monkeypatch.setattr("frcnn_edu.commands.detector.download", fail)
     status, _, err = run("download", "bccd", "--out", tmp_path, cpu=False)
     assert status == 1
     assert err == "frcnn-edu download: the server is not there: connect and call again\n"
@@ -207,7 +207,7 @@ def test_an_error_of_pytorch_or_the_system_becomes_one_line(monkeypatch, error, 
     def fail(*_):
         raise error
 
-    monkeypatch.setattr("frcnn_edu.__main__.download", fail)
+    monkeypatch.setattr("frcnn_edu.commands.detector.download", fail)
     status, _, err = run("download", "bccd", cpu=False)
     assert err.startswith(f"frcnn-edu download: {line}")
     assert err.count("\n") == 1
@@ -215,7 +215,7 @@ def test_an_error_of_pytorch_or_the_system_becomes_one_line(monkeypatch, error, 
 
 
 def test_a_fault_of_the_program_shows_its_traceback(monkeypatch):
-    monkeypatch.setattr("frcnn_edu.__main__.download", lambda *_: {}["key"])
+    monkeypatch.setattr("frcnn_edu.commands.detector.download", lambda *_: {}["key"])
     with pytest.raises(KeyError):
         run("download", "bccd", cpu=False)
 
@@ -344,7 +344,7 @@ def test_the_twelve_lines_are_those_of_pycocotools(weights, tmp_path):
 
 
 def test_weights_of_other_classes_are_refused_before_the_work(tmp_path, monkeypatch):
-    monkeypatch.setattr("frcnn_edu.__main__.evaluate", lambda *_: pytest.fail("it has begun to work"))
+    monkeypatch.setattr("frcnn_edu.commands.detector.evaluate", lambda *_: pytest.fail("it has begun to work"))
     card = ModelCard("tiny", ("__background__", "cell"), SMALL)
     train(card.build(), Cells(), Recipe(steps=1, batch_size=1), tmp_path / "run", card, progress=False)
     status, _, err = evaluation(tmp_path / "run")
@@ -353,7 +353,7 @@ def test_weights_of_other_classes_are_refused_before_the_work(tmp_path, monkeypa
 
 
 def test_a_place_for_the_figures_that_cannot_be_is_refused_before_the_work(weights, tmp_path, monkeypatch):
-    monkeypatch.setattr("frcnn_edu.__main__.evaluate", lambda *_: pytest.fail("it has begun to work"))
+    monkeypatch.setattr("frcnn_edu.commands.detector.evaluate", lambda *_: pytest.fail("it has begun to work"))
     (tmp_path / "file").write_text("")
     for place in (tmp_path, tmp_path / "file" / "report.json"):
         status, _, err = evaluation(weights, "--json", place)
@@ -472,7 +472,7 @@ def test_a_picture_that_fails_to_run_or_to_be_drawn_costs_only_itself(weights, i
         return detect_one(model, image, score)
 
     detect_one = command_line._detect
-    monkeypatch.setattr("frcnn_edu.__main__._detect", run_or_fail)
+    monkeypatch.setattr("frcnn_edu.commands.detector._detect", run_or_fail)
     monkeypatch.setattr(box_plots, "detections_figure", draw_or_fail)
     for width in (50, 60, 70):
         save_picture(f"{width}.png", (70, width))
@@ -496,7 +496,7 @@ def test_whatever_ends_predict_leaves_what_was_found_before(weights, inside, mon
             raise KeyboardInterrupt
         return detect_one(*arguments)
 
-    monkeypatch.setattr("frcnn_edu.__main__._detect", interrupted)
+    monkeypatch.setattr("frcnn_edu.commands.detector._detect", interrupted)
     status, _, err, found = prediction(weights, "a.png", "b.png")
     assert status == 130
     assert err == "frcnn-edu predict: stopped by Ctrl-C\n"
