@@ -1,7 +1,8 @@
-"""Data sets: pictures with boxes, every one as (image, target) in torchvision's form.
+"""Data sets: images with boxes, each as (image, target) in torchvision's form.
 
-`images` reads picture files, `photos` holds the real photographs that come with the course. What is read from the
-course's ``data`` folder is found through `data_path`; nothing here is loaded before it is asked for.
+`shapes` draws scenes, `photos` has the course's photographs, `folder` opens data of your own in any of
+`formats.FORMATS`, and `download` fetches public data sets. Files of the course's ``data`` folder are found through
+`data_path`. Importing this package loads none of its modules.
 """
 
 from pathlib import Path
@@ -19,7 +20,7 @@ def course_folder(name: str) -> Path:
 
 
 def data_path(name: str) -> Path:
-    """Where the file or folder `name` of the course's data lies; raises FileNotFoundError where it is missing."""
+    """The path of a file or folder of the course's data; raises FileNotFoundError where it is missing."""
     path = course_folder("data") / name
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing: install the course again, or its checkout with pip install -e .")

@@ -119,7 +119,10 @@ def read_coco_json(path: Path) -> dict:
         raise ValueError(f"{path} is not valid JSON, perhaps cut off: {error}") from None
     missing = [name for name in SECTIONS if not (isinstance(content, dict) and isinstance(content.get(name), list))]
     if missing:
-        raise ValueError(f"{path} is not a COCO annotation file: it has no list of {', '.join(missing)}")
+        raise ValueError(
+            f"{path} is not a COCO annotation file: it has no list of {', '.join(missing)}; "
+            "export the boxes again as COCO, VOC or YOLO"
+        )
     return content
 
 

@@ -1,12 +1,12 @@
-"""Download: real data sets, from the servers of those who made them.
+"""Download: public data sets, from the servers of their authors.
 
-``download("bccd", folder)`` leaves a folder in VOC's layout, whole and checked, or nothing in its place: what arrives
-is kept in a ``.part`` file, from which a later call goes on; archives are checked before they are opened, unpacked
-beside the place where the data set is to stand, and the finished folder is renamed into that place.
+``download("bccd", folder)`` creates a complete and checked folder in VOC's layout, or none at all: bytes are kept in a
+``.part`` file, from which a later call continues; archives are checked before they are opened, unpacked into a
+temporary folder, and the finished folder is renamed into place.
 
-What is checked is said in each `Source`. VOC's archives are held to SHA-256 sums that several projects publish alike;
-Penn-Fudan's to the one MD5 sum we found published, and its size; BCCD's archive is packed by GitHub on demand, so not
-its bytes but the files in it are held to a sum of ours, over the commit named in its address.
+Each `Source` says what is checked. VOC's archives have SHA-256 sums that several projects publish; Penn-Fudan's has
+the one MD5 sum we found published, and its size; GitHub packs BCCD's archive on demand, so that its bytes vary, and the
+files in it are compared with a sum of our own, of the commit named in the address.
 """
 
 import hashlib
@@ -31,19 +31,19 @@ ATTEMPTS = 5
 FIRST_PAUSE_SECONDS = 1.0
 LARGEST_OF_UNKNOWN_SIZE = 200 * 2**20
 SPACE_FACTOR = 2.5
-"""Free bytes wanted per byte of archive: it and its contents lie side by side for a while."""
+"""Free bytes needed per byte of archive: the archive and its contents exist side by side for a while."""
 
 USER_AGENT = "frcnn-edu"
 BCCD_COMMIT = "d272fb14cdff6e473fafeeeba32aba5f560e9e43"
 
 
 class DownloadError(RuntimeError):
-    """A download that failed; the message says what failed and what to do, and nothing half-made is in its place."""
+    """A download that failed, leaving no incomplete folder; the message says what failed and what to do."""
 
 
 @dataclass(frozen=True)
 class Archive:
-    """One file to fetch: its name on our disk, its size in bytes, and its sum as "sha256:..." or "md5:..."."""
+    """One file to fetch: its local name, its size in bytes, and its checksum as "sha256:..." or "md5:..."."""
 
     url: str
     filename: str
@@ -53,7 +53,7 @@ class Archive:
 
 @dataclass(frozen=True)
 class Source:
-    """A data set: its archives, the part of them that is kept, and what is checked once they are unpacked."""
+    """A data set: its archives, the part of them to keep, and what is checked after unpacking."""
 
     name: str
     about: str
@@ -61,7 +61,7 @@ class Source:
     keep: str
     patterns: tuple[str, ...] = ()
     content_digest: str | None = None
-    """`content_digest(folder, patterns)` of the kept part, where the archive's own bytes are not fixed."""
+    """`content_digest(folder, patterns)` of the kept part, where the bytes of the archive may vary."""
     prepare: Callable[[Path], None] | None = None
 
 
@@ -119,10 +119,10 @@ SOURCES = {
 
 
 def download(name: str, folder: str | os.PathLike, quiet: bool = False) -> Path:
-    """Fetches a data set into ``folder/name`` and returns that path; at once if it is there already.
+    """Fetch a data set into ``folder/name`` and return that path, at once if it is there already.
 
-    Raises ValueError for a name that is not in `SOURCES` and DownloadError where it cannot be had; what came so far is
-    kept, and the next call goes on from there.
+    Raises ValueError for a name that is not in `SOURCES` and DownloadError where the download fails; what arrived is
+    kept, and the next call continues from there.
     """
     if name not in SOURCES:
         raise ValueError(f"there is no data set {name!r}; there are {', '.join(SOURCES)}")
@@ -130,7 +130,7 @@ def download(name: str, folder: str | os.PathLike, quiet: bool = False) -> Path:
 
 
 def fetch(source: Source, folder: str | os.PathLike, quiet: bool = False) -> Path:
-    """`download` of a data set that is described by the caller."""
+    """`download` for a source given by the caller."""
     folder = Path(folder)
     done, unpacking = folder / source.name, folder / f".{source.name}.unpacking"
     if done.is_dir():
@@ -138,7 +138,7 @@ def fetch(source: Source, folder: str | os.PathLike, quiet: bool = False) -> Pat
     _make_room(folder, sum(archive.size or 0 for archive in source.archives))
     paths = [fetch_archive(archive, folder, quiet) for archive in source.archives]
     try:
-        shutil.rmtree(unpacking, ignore_errors=True)  # of a call that was killed
+        shutil.rmtree(unpacking, ignore_errors=True)  # left by a call that was killed
         for path in paths:
             unpack(path, unpacking, source.keep)
         _check_content(source, unpacking)
@@ -148,7 +148,7 @@ def fetch(source: Source, folder: str | os.PathLike, quiet: bool = False) -> Pat
     except (ValueError, OSError) as error:
         for archive, path in zip(source.archives, paths, strict=True):
             if archive.digest is None:
-                path.unlink()  # it may be the culprit; the others were checked
+                path.unlink()  # perhaps damaged; those with a checksum are not
         raise DownloadError(f"{source.name} cannot be unpacked in {folder}: {error}") from error
     finally:
         shutil.rmtree(unpacking, ignore_errors=True)
@@ -158,18 +158,17 @@ def fetch(source: Source, folder: str | os.PathLike, quiet: bool = False) -> Pat
 
 
 def fetch_archive(archive: Archive, folder: Path, quiet: bool = False) -> Path:
-    """One archive, fetched and checked, in `folder`; an interrupted earlier fetch is continued.
+    """Fetch and check one archive in `folder`, continuing an interrupted earlier fetch.
 
-    Raises DownloadError where the server refuses, the connection breaks again and again, or the bytes are not
-    those that were published.
+    Raises DownloadError where the server refuses, the connection keeps failing, or the checksum differs.
     """
     done, part = folder / archive.filename, folder / f"{archive.filename}.part"
     if done.exists():
-        _check(archive, done, f"remove it and call again: {done}")
+        _check(archive, done, f"remove it and repeat the command: {done}")
         return done
     _fetch_persistently(archive, folder, part, quiet)
     try:
-        _check(archive, part, "what came was thrown away; call again")
+        _check(archive, part, "what came was deleted; repeat the command")
     except DownloadError:
         part.unlink()
         raise
@@ -178,7 +177,7 @@ def fetch_archive(archive: Archive, folder: Path, quiet: bool = False) -> Path:
 
 
 def content_digest(folder: Path, patterns: tuple[str, ...]) -> str:
-    """One SHA-256 sum over the names and contents of all files that match, whatever archive they came in."""
+    """One SHA-256 sum over the names and contents of all matching files, independent of the archive format."""
     total = hashlib.sha256()
     for path in sorted({path.relative_to(folder).as_posix() for pattern in patterns for path in folder.glob(pattern)}):
         total.update(f"{path}\0{_digest(folder / path, 'sha256')}\n".encode())
@@ -186,7 +185,7 @@ def content_digest(folder: Path, patterns: tuple[str, ...]) -> str:
 
 
 def _fetch_persistently(archive: Archive, folder: Path, part: Path, quiet: bool) -> None:
-    """Fetches until the archive is whole; gives up after `ATTEMPTS` breaks in a row that brought nothing new."""
+    """Fetch until the archive is complete; give up after `ATTEMPTS` failures in a row without progress."""
     failures, best = 0, 0
     while True:
         try:
@@ -200,8 +199,8 @@ def _fetch_persistently(archive: Archive, folder: Path, part: Path, quiet: bool)
 
 
 def _fetch_rest(archive: Archive, part: Path, quiet: bool) -> None:
-    """Fetches what `part` still lacks, or everything where the server cannot begin in the middle."""
-    have = part.stat().st_size if part.exists() and archive.digest else 0  # unchecked bytes are not built upon
+    """Fetch the missing rest of `part`, or everything where the server does not support ranges."""
+    have = part.stat().st_size if part.exists() and archive.digest else 0  # without a checksum, start over
     if archive.size is not None and have == archive.size:
         return
     request = urllib.request.Request(archive.url, headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
@@ -211,8 +210,8 @@ def _fetch_rest(archive: Archive, part: Path, quiet: bool) -> None:
         response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            part.unlink(missing_ok=True)  # it is longer than the file: not a part of it
-            raise ConnectionError("the server has no such part; beginning anew") from None
+            part.unlink(missing_ok=True)  # it is longer than the file
+            raise ConnectionError("the server does not have that part; starting over") from None
         raise
     with response:
         if response.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0] != str(have):
@@ -245,27 +244,29 @@ def _receive(archive: Archive, response: http.client.HTTPResponse, part: Path, h
 
 
 def _append(file: BinaryIO, chunk: bytes) -> None:
-    """Writes all of a chunk; `file` has no buffer, or a full disk would be noticed a second time when it is closed."""
+    """Write all of a chunk; `file` is unbuffered, or closing it would raise again on a full disk."""
     rest = memoryview(chunk)
     try:
         while rest:
             rest = rest[file.write(rest) :]
     except OSError as error:
-        raise DownloadError(f"{file.name} cannot be written: {error.strerror}; make room and call again") from error
+        raise DownloadError(
+            f"{file.name} cannot be written: {error.strerror}; make room and repeat the command"
+        ) from error
 
 
 def _is_final(error: Exception) -> bool:
-    """Whether trying again is no use: the server understood and said no, or its certificate is none."""
+    """Whether retrying is pointless: the server rejects the request, or its certificate is invalid."""
     if isinstance(error, urllib.error.HTTPError):
         return error.code < 500
     return isinstance(getattr(error, "reason", None), ssl.SSLError)
 
 
 def _advice(archive: Archive, folder: Path, part: Path, error: Exception) -> str:
-    kept = f" {part} keeps what came: call again to go on." if part.exists() and archive.digest else ""
+    kept = f" {part} keeps what came: repeat the command to go on." if part.exists() and archive.digest else ""
     return (
-        f"{archive.url} cannot be fetched: {error}.{kept} Or fetch it in any other way to "
-        f"{folder / archive.filename} and call again."
+        f"{archive.url} cannot be fetched: {error}.{kept} Or download it with a browser to "
+        f"{folder / archive.filename} and repeat the command."
     )
 
 
@@ -281,9 +282,7 @@ def _check(archive: Archive, path: Path, advice: str) -> None:
 
 def _check_content(source: Source, folder: Path) -> None:
     if source.content_digest is not None and content_digest(folder, source.patterns) != source.content_digest:
-        raise ValueError(
-            "its files are not those that were published: their sum differs; call again to fetch them anew"
-        )
+        raise ValueError("its files are not those that were published: their checksum differs; repeat the command")
 
 
 def _digest(path: Path, kind: str) -> str:
@@ -292,7 +291,7 @@ def _digest(path: Path, kind: str) -> str:
 
 
 def _make_room(folder: Path, size: int) -> None:
-    """Makes the folder; raises DownloadError, before any byte is fetched, if it cannot be written or is too full."""
+    """Create the folder; raises DownloadError, before any byte is fetched, if it is not writable or too full."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"

@@ -24,14 +24,11 @@ from frcnn_edu.datasets.annotations import (
     without_background,
 )
 from frcnn_edu.datasets.box_formats import BoxFormat, Evidence
-from frcnn_edu.datasets.file_tree import FileTree, split_in
+from frcnn_edu.datasets.file_tree import PLAIN_WORDS, FileTree, split_in, words_in
 from frcnn_edu.datasets.formats import recognise
 from frcnn_edu.datasets.image_files import ImageError, image_tensor, load_image, read_header, read_rgb
 from frcnn_edu.datasets.splits import SplitChoice, choose_split, draw, listed
 from frcnn_edu.datasets.summary import DataSummary, count, one_line
-
-FOLDERS_FOR_ANNOTATIONS = ("annotations", "labels")
-"""A file in one of these is about the images of the folder above."""
 
 
 @dataclass(frozen=True)
@@ -200,12 +197,13 @@ def read_folder(
     """`open_folder` without a word, and also where nothing is left to learn from."""
     tree = _tree(Path(root).expanduser())
     found, annotations, others = recognise(tree)
-    if tree.named and len(annotations.splits) == 1 and ":" not in split:
-        note = f"all of {root} is taken, whatever --split {split} says"
-        choice = SplitChoice(annotations.splits[0], note="" if split in annotations.splits else note)
-    else:
-        choice = choose_split(split, annotations.splits, str(root))
+    choice = _choice(tree, annotations.splits, split, root)
     content = annotations.read(choice.name)
+    if not tree.images.files:
+        raise ValueError(
+            f"{tree.root} has {found.name} annotations but no images: "
+            "name the folder that holds both the annotations and the images as --data"
+        )
     content = replace(content, images=draw(content.images, choice))
     dataset = FolderDataset(content, annotations.box_format, class_names, for_training)
     source = f"{root}, {found.name} format, split {split} (splits of its own: {listed(annotations.splits)})"
@@ -219,12 +217,22 @@ def read_folder(
 
 
 def _tree(root: Path) -> FileTree:
-    """The files of a folder, or of that to which an annotation file belongs."""
+    """The files of a folder, or of that to which an annotation file belongs: annotations/a.json to the one above."""
     if not root.is_file():
         return FileTree(root)
-    above = root.parent.name.lower() in FOLDERS_FOR_ANNOTATIONS or split_in(root.parent.name)
-    tree = FileTree(root.parent.parent if above else root.parent, named=root)
-    return tree if tree.images.files else FileTree(root.parent.parent, named=root)
+    tree, words = FileTree(root.parent, named=root), words_in(root.parent.name)
+    if tree.images.files or not words or not PLAIN_WORDS.issuperset(words):
+        return tree
+    return FileTree(root.parent.parent, named=root)
+
+
+def _choice(tree: FileTree, there: Sequence[str], split: str, root: str | os.PathLike) -> SplitChoice:
+    """What is read of a folder, or of a file that the user named: all of it, if it is of one split."""
+    of_file = there[0] if there else split_in(Path(root).parent.name)  # valid/_annotations.coco.json
+    if tree.named is None or of_file is None or len(there) > 1 or ":" in split:
+        return choose_split(split, there, str(root))
+    note = "" if split == of_file else f"all of {root} is used, whatever --split {split} says"
+    return SplitChoice(there[0] if there else None, note=note)
 
 
 def _near_twins(names: Iterable[str]) -> str:

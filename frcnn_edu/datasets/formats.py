@@ -84,5 +84,8 @@ def _advice(tree: FileTree) -> str:
     if archives := tree.of(*ARCHIVES):
         return f"Unpack {archives[0]} first"
     if tree.images.files:
-        return "Draw boxes with labelImg, CVAT or Label Studio and export them in one of these formats"
+        return (
+            "If there are boxes, name the folder that holds both them and the images as --data; "
+            "otherwise draw them with labelImg, CVAT or Label Studio and export one of these formats"
+        )
     return "Name the folder that holds the images as --data; `python -m frcnn_edu download bccd` fetches an example"

@@ -1,4 +1,4 @@
-"""Penn-Fudan: pedestrians, from their own text annotations into VOC's layout, which `voc` reads.
+"""Penn-Fudan: its text annotations of pedestrians, converted to VOC's layout, which `voc` reads.
 
 An annotation has, for each pedestrian, a line such as
 ``Bounding box for object 1 "PASpersonWalking" (Xmin, Ymin) - (Xmax, Ymax) : (160, 182) - (302, 431)``,
@@ -17,9 +17,9 @@ TEST_EVERY = 5
 
 
 def to_voc_layout(folder: Path) -> None:
-    """Rewrites an unpacked Penn-Fudan folder in place: Annotations, JPEGImages (of PNG files), ImageSets/Main.
+    """Convert an unpacked Penn-Fudan folder in place: Annotations, JPEGImages (of PNG files), ImageSets/Main.
 
-    Raises ValueError where the folder is not what the archive has held since 2007.
+    Raises ValueError where the folder does not have the archive's files.
     """
     texts = sorted((folder / "Annotation").glob("*.txt"))
     if not texts or not (folder / "PNGImages").is_dir():
@@ -37,7 +37,7 @@ def to_voc_layout(folder: Path) -> None:
 
 
 def _annotation(path: Path) -> ElementTree.Element:
-    """One text annotation as VOC's XML, its boxes as edges: a first pixel of 1 begins at 0."""
+    """One text annotation as VOC's XML, with boxes as edges: pixel 1 begins at 0."""
     text = path.read_text(encoding="latin-1")
     size, boxes = SIZE_LINE.search(text), BOX_LINE.findall(text)
     if size is None or not boxes:

@@ -1,13 +1,12 @@
 """Photographs: eight real ones, with boxes drawn by hand.
 
-A lesson should start in front of a photograph, also on a train. scikit-image and matplotlib carry a few inside their
-wheels, so nothing is downloaded and nothing is copied: the pictures are read where those packages lie, without
-importing them. Ours are only the boxes, in ``data/photos.json`` (COCO format, see ``data/README.md`` for what
-was labelled and what was left out).
+The photographs are files of scikit-image and matplotlib, read from the installed packages without importing them, so
+that lessons need no download. Only the boxes are ours, in ``data/photos.json`` (COCO format; ``data/README.md`` says
+what was labelled and what was left out).
 
-Where it differs from COCO: labels are contiguous from 1, 0 is the background, names that COCO has are spelt as there.
+Where it differs from COCO: labels are contiguous from 1, and 0 is the background. Names of classes are COCO's.
 
-``python -m frcnn_edu.datasets.photos FOLDER`` renders every photograph, enlarged, with its boxes: how to check them.
+``python -m frcnn_edu.datasets.photos FOLDER`` writes every photograph, enlarged, with its boxes, to check them by eye.
 """
 
 import importlib.metadata
@@ -59,7 +58,7 @@ class Photo:
 class Photos(Dataset):
     """The photographs as a data set: item -> image (3, H, W), target {"boxes": (N, 4), "labels": (N,)}.
 
-    `names` picks some of them, in that order. Raises KeyError for a name that is not there.
+    `names` selects some of them, in that order. Raises KeyError for an unknown name.
     """
 
     def __init__(self, names: list[str] | None = None) -> None:
@@ -88,10 +87,10 @@ def class_names() -> tuple[str, ...]:
 
 
 def load(name: str) -> Photo:
-    """The photograph called `name`, from the wheel that holds it, with its boxes.
+    """The photograph called `name`, from the package that has it, with its boxes.
 
-    Raises KeyError for an unknown name, ModuleNotFoundError where the package with the photograph is not installed,
-    FileNotFoundError or ValueError where that package holds no such picture or another one.
+    Raises KeyError for an unknown name, ModuleNotFoundError where the package is not installed, FileNotFoundError or
+    ValueError where the package has no such file, or another image under its name.
     """
     entry = _entry(name)
     path = _wheel_file(entry["file_name"], entry["package"])
@@ -109,7 +108,7 @@ def load(name: str) -> Photo:
 
 
 def render(photo: Photo, zoom: int = RENDER_ZOOM) -> Tensor:
-    """The photograph `zoom` times larger with a thin line around each object: -> (3, zoom * H, zoom * W) uint8."""
+    """The photograph enlarged `zoom` times with a line around each object: -> (3, zoom * H, zoom * W) uint8."""
     from torchvision.utils import draw_bounding_boxes
 
     large = photo.image.repeat_interleave(zoom, dim=1).repeat_interleave(zoom, dim=2)  # (3, zoom * H, zoom * W)
@@ -118,7 +117,7 @@ def render(photo: Photo, zoom: int = RENDER_ZOOM) -> Tensor:
 
 
 def main(folder: str) -> None:
-    """Write every photograph with its boxes into `folder`, as PNG, and print what lies there."""
+    """Write every photograph with its boxes into `folder`, as PNG, and print a line for each."""
     from torchvision.transforms.functional import to_pil_image
 
     Path(folder).mkdir(parents=True, exist_ok=True)
@@ -151,7 +150,7 @@ def _credit(entry: dict) -> str:
 
 
 def _wheel_file(file_name: str, package: str) -> Path:
-    """A file inside an installed package, `file_name` from its import name on, found without importing the package."""
+    """A file of an installed package, found without importing it; `file_name` begins with the import name."""
     module, *parts = file_name.split("/")
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
@@ -163,7 +162,7 @@ def _wheel_file(file_name: str, package: str) -> Path:
     path = Path(spec.origin).parent.joinpath(*parts)
     if not path.exists():
         raise FileNotFoundError(
-            f"{package} {importlib.metadata.version(package)} carries no {parts[-1]}; "
+            f"{package} {importlib.metadata.version(package)} has no {parts[-1]}; "
             "install the version that constraints.txt names"
         )
     return path

@@ -1,16 +1,16 @@
-"""Shapes: scenes drawn on demand, so that a detector can be trained from nothing in minutes.
+"""Shapes: generated scenes, on which a detector can be trained from random weights in minutes.
 
-Seven classes. Three of them, a square, a standing bar and a lying bar, differ only in proportion, so the network must
-learn extents and not just textures. Scenes hold objects from 12 px to half the image that hide one another and leave
-over the border, clutter that is no object (wires, soft blobs, specks), textures, and sometimes no object at all.
-`ShapesConfig` turns each of these up or down: bars of 1:6 starve anchors of 1:2, sizes below 16 starve a coarse map.
+There are seven classes. Three of them, square, standing bar and lying bar, differ only in aspect ratio, so the network
+has to learn extents and not only textures. Scenes have objects from 12 px to half the image, occlusion, objects that
+leave the image, clutter that is no object (wires, soft blobs, specks), textures, and sometimes no object at all.
+`ShapesConfig` sets each of these: anchors of 1:2 fit bars of 1:6 badly, and a coarse feature map misses sizes below 16.
 
-A box is the full extent of its shape, cut at the image's border: what other objects hide belongs to it. No object is
-placed that would leave less than `min_visible` of itself or of another to be seen: nothing is drawn and not labelled.
+A box is the full extent of its shape, occluded parts included, cut at the image's border. An object is only drawn where
+it leaves at least `min_visible` of itself and of all others visible, and every object that is drawn is labelled.
 
-Scene `index` of a `seed` and `split` is the same to the last bit wherever, whenever and in whatever order it is drawn:
-its random numbers come from (seed, split, index) alone, and pixels are made with operations that IEEE 754 rounds
-alike on every machine (+, -, *, /, sqrt): no sin, no exp, no sum in an order of the library's choosing.
+Scene `index` of a `seed` and `split` is bitwise the same on every machine and in any order of drawing: its random
+numbers depend on (seed, split, index) alone, and pixels are computed only with operations that IEEE 754 rounds exactly
+(+, -, *, /, sqrt): no sin, no exp, no sum whose order a library chooses.
 """
 
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ from frcnn_edu.datasets import BACKGROUND
 CLASS_NAMES = (BACKGROUND, "disc", "ring", "square", "standing bar", "lying bar", "triangle", "cross")
 
 SPLITS = {"train": 0, "val": 1, "test": 2}
-"""Each split has its own stream of random numbers: scene 5 of "train" and of "test" have nothing in common."""
+"""Each split has its own stream of random numbers, so scene 5 of "train" and of "test" are unrelated."""
 
 SMALLEST_SIDE = 12.0
 SMALLEST_IMAGE = 32
@@ -38,13 +38,13 @@ SPECKS = 6
 MOST_CLUTTER = 14
 HILLS = 5
 SMALL_OVERLAP = 0.1
-"""What an object may hide of another at difficulty 0."""
+"""The share of another object that an object may occlude at difficulty 0."""
 
 HANGING_SHARE = 0.3
-"""How many of the objects may leave over the border."""
+"""The share of objects that may reach over the border."""
 
 OVERHANG = 0.25
-"""Largest share of its extent that an object may leave over the border: a bar of 1:2 still is no square."""
+"""The largest share of its extent that an object may have outside: a bar of 1:2 does not become a square."""
 
 RING_HOLE = (0.4, 0.65)
 """The hole's share of a ring's radius."""
@@ -62,15 +62,15 @@ def _check_range(name: str, bounds: tuple[float, float], lowest: float, highest:
 
 @dataclass(frozen=True)
 class ShapesConfig:
-    """What scenes are made of; raises ValueError where a number makes no scene.
+    """The settings of a scene; raises ValueError for values outside their range.
 
-    `image_size` is (height, width) or one number for both, in pixels. `sizes` bound the longer side of an object in
-    pixels before it leans, small ones being more frequent; None means 12 to half the shorter side of the image.
-    `ratios` bound how many times longer than thick a bar is. `objects` bound how many objects are tried per scene,
+    `image_size` is (height, width) or one number for both, in pixels. `sizes` is the range of an object's longer side
+    in pixels before tilting, small ones more frequent; None means 12 to half the shorter side of the image.
+    `ratios` is the range of a bar's length over its thickness, `objects` that of the number of objects tried per scene;
     `empty` is the share of scenes without any. `lean` is the steepest tilt, in pixels sideways per pixel down (0.2 is
-    11 degrees). `difficulty` in [0, 1] turns up clutter, texture, noise and overlap and turns down contrast; 0 is flat
-    shapes on flat ground. `min_visible` is the share of every object that stays in sight. `classes` are those drawn;
-    they get the labels 1, 2, ... in that order.
+    11 degrees). `difficulty` in [0, 1] raises clutter, texture, noise and overlap and lowers contrast; 0 is flat shapes
+    on a flat background. `min_visible` is the share of every object that stays visible. `classes` get the labels
+    1, 2, ... in that order.
     """
 
     image_size: int | tuple[int, int] = 256
@@ -99,7 +99,7 @@ class ShapesConfig:
 
     @property
     def height_width(self) -> tuple[int, int]:
-        """The image's size as (height, width) in pixels."""
+        """The image size as (height, width) in pixels."""
         size = self.image_size
         return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
 
@@ -124,10 +124,10 @@ class ShapesOptions(TypedDict, total=False):
 
 
 PLAIN = ShapesConfig(difficulty=0.0, sizes=(20.0, 128.0), objects=(1, 6))
-"""Flat shapes on flat ground, little overlap: what a lesson's live run learns in two minutes."""
+"""Flat shapes on a flat background with little overlap, which a lesson's live training learns in two minutes."""
 
 HARD = ShapesConfig(difficulty=1.0, objects=(2, 14))
-"""Crowded, low in contrast, full of clutter: what tells a good detector from a middling one."""
+"""Crowded, low in contrast and full of clutter, to tell good detectors from mediocre ones."""
 
 
 class Shapes(Dataset):
@@ -135,7 +135,7 @@ class Shapes(Dataset):
 
     The target is {"boxes": (N, 4) floats, "labels": (N,) int64 from 1}; N may be 0. `class_names[label]` names a label.
     Options are the fields of `ShapesConfig`: `Shapes(1000, sizes=(12, 40), ratios=(6, 6))`.
-    Raises ValueError for a negative length or seed, an unknown split, or a setting that makes no scene.
+    Raises ValueError for a negative length or seed, an unknown split, or a setting outside its range.
     """
 
     def __init__(
@@ -170,20 +170,20 @@ class Shapes(Dataset):
 
 @dataclass
 class _Patch:
-    """A piece of canvas that something is painted on: its rows and columns, and the paint's opacity there."""
+    """A part of the canvas to paint on: its rows and columns, and the opacity of the paint."""
 
     rows: slice
     columns: slice
     alpha: Array | None = None  # (h, w), 0 to 1
 
     def offsets(self, x: float, y: float) -> tuple[Array, Array]:
-        """How far the middle of each pixel lies from (x, y): (w,) and (h, 1) float32."""
+        """Offsets of the pixel centres from (x, y): (w,) and (h, 1) float32."""
         return _offsets(self.columns, x), _offsets(self.rows, y)[:, None]
 
 
 @dataclass
 class _Shape:
-    """A shape on a sheet of its own, not yet placed; `extent` is x1, y1, x2, y2 from the sheet's corner."""
+    """A shape drawn separately, not yet placed; `extent` is x1, y1, x2, y2 from the corner of its sheet."""
 
     extent: Array  # (4,)
     alpha: Array  # (h, w) opacity, 0 to 1
@@ -194,16 +194,16 @@ class _Shape:
 
 
 class _Scene:
-    """One scene while it is drawn: the canvas, and for every pixel the object that is seen there."""
+    """One scene while it is drawn: the canvas, and for every pixel the object that is visible there."""
 
     def __init__(self, config: ShapesConfig, rng: np.random.Generator) -> None:
         self.config, self.rng = config, rng
         self.size = height, width = config.height_width
-        self.owner = np.full((height, width), -1, np.int16)  # (H, W) index into boxes, -1 is ground
+        self.owner = np.full((height, width), -1, np.int16)  # (H, W) index into boxes, -1 is background
         self.boxes: list[Array] = []
         self.labels: list[int] = []
         self.whole = np.zeros(0, np.int64)  # (N,) pixels of each object
-        self.seen = np.zeros(0, np.int64)  # (N,) those of them that nothing hides
+        self.seen = np.zeros(0, np.int64)  # (N,) visible ones among them
         self.ground = 40 + 150 * rng.random() + 30 * rng.random(3)  # (3,) a tinted grey
         self.canvas = _background(config, rng, self.ground)  # (3, H, W) float32, 0 to 255
         clutter = int(rng.integers(0, 1 + round(MOST_CLUTTER * config.difficulty)))
@@ -215,7 +215,7 @@ class _Scene:
         self._clutter(in_front)
 
     def finished(self) -> Array:
-        """The picture as it would come out of an 8-bit camera, floats in [0, 1]: (3, H, W)."""
+        """The image with sensor noise, rounded to 8 bits, as floats in [0, 1]: (3, H, W)."""
         grain = self.rng.integers(0, 256, self.size, np.uint8).astype(np.float32)  # (H, W)
         noise = 2 + 10 * self.config.difficulty * self.rng.random()
         grain -= np.float32(127.5)
@@ -225,7 +225,7 @@ class _Scene:
         return np.divide(levels, np.float32(255), out=levels)
 
     def _object(self) -> None:
-        """Draws one object where it leaves enough of itself and of all others to be seen; else none."""
+        """Draw one object where it leaves enough of itself and of all others visible, if there is such a place."""
         label = int(self.rng.integers(1, len(self.config.classes) + 1))
         shape = _shape(self.config.classes[label - 1], self.config, self.rng)
         paint = self._paint(shape)  # (3, h, w)
@@ -243,7 +243,7 @@ class _Scene:
                 return
 
     def _corners_to_try(self, extent: Array) -> Array:
-        """Where the sheet's corner may lie, in whole pixels, so that at most `OVERHANG` is lost: (T, 2) of x, y."""
+        """Candidates for the corner of the sheet, in whole pixels, with at most `OVERHANG` outside: (T, 2) of x, y."""
         share = OVERHANG if self.rng.random() < HANGING_SHARE else 0.0
         spare = share * (extent[2:] - extent[:2])  # (2,)
         low = -extent[:2] - spare
@@ -251,7 +251,7 @@ class _Scene:
         return np.floor(low + self.rng.random((PLACING_TRIES, 2)) * np.maximum(room, 0)).astype(np.int64)
 
     def _seen_behind(self, patch: _Patch, solid: Array) -> Array:
-        """What would be seen of each object if `solid` lay on top: (N,) pixels."""
+        """The visible pixels of each object if `solid` lay on top: (N,)."""
         covered = self.owner[patch.rows, patch.columns][solid]
         return self.seen - np.bincount(covered[covered >= 0], minlength=len(self.boxes))
 
@@ -270,7 +270,7 @@ class _Scene:
         region += step
 
     def _paint(self, shape: _Shape) -> Array:
-        """The colour of every pixel of a shape's sheet, flat, shaded, striped or chequered: (3, h, w)."""
+        """The colour of every pixel of a shape's sheet: flat, shaded, striped or chequered: (3, h, w)."""
         rng, difficulty = self.rng, self.config.difficulty
         colour = _contrasting(self.ground, 110 - 60 * difficulty, rng)  # (3, 1, 1)
         kind, strength = rng.random(), np.float32(15 + 40 * difficulty * rng.random())
@@ -293,7 +293,7 @@ class _Scene:
                 self._specks(paint)
 
     def _wire(self, paint: Array) -> None:
-        """A straight line, thinner than any bar is for its length."""
+        """A straight line, thinner than any bar of its length."""
         x, x2 = self.rng.random(2) * self.size[1]
         y, y2 = self.rng.random(2) * self.size[0]
         patch = _window(min(x, x2) - 2, min(y, y2) - 2, max(x, x2) + 2, max(y, y2) + 2, self.size)
@@ -306,7 +306,7 @@ class _Scene:
         self._blend(patch, paint)
 
     def _blob(self, paint: Array) -> None:
-        """A stain without an edge."""
+        """A blob with a soft edge."""
         x, y = self.rng.random(2) * self.size[::-1]
         radius = SMALLEST_SIDE + self.rng.random() * min(self.size) / 4
         patch = _window(x - radius, y - radius, x + radius, y + radius, self.size)
@@ -345,7 +345,7 @@ def _shape(name: str, config: ShapesConfig, rng: np.random.Generator) -> _Shape:
 
 
 def _distance(name: str, u: Array, v: Array, half_width: float, half_height: float, detail: float) -> Array:
-    """How far each pixel lies outside the shape, negative within: (h, w) pixels."""
+    """Signed distance of each pixel from the shape, negative inside: (h, w) pixels."""
     a, b = np.float32(half_width), np.float32(half_height)
     if name == "disc":
         return _length(u, v) - a
@@ -374,7 +374,7 @@ def _corners(name: str, half_width: float, half_height: float, detail: float) ->
 
 
 def _background(config: ShapesConfig, rng: np.random.Generator, ground: Array) -> Array:
-    """A ground with soft hills of colour, and sometimes stripes: (3, H, W) float32."""
+    """A background of smooth colour gradients, sometimes with stripes: (3, H, W) float32."""
     height, width = config.height_width
     hills = (rng.random((3, HILLS, HILLS)) - 0.5) * (16 + 90 * config.difficulty) + ground[:, None, None]
     columns = _lerp(hills.astype(np.float32), width).swapaxes(1, 2)  # (3, HILLS, W)
@@ -387,7 +387,7 @@ def _background(config: ShapesConfig, rng: np.random.Generator, ground: Array) -
 
 
 def _lerp(values: Array, length: int) -> Array:
-    """The middle axis stretched to `length` by straight lines between its values: (3, K, M) -> (3, length, M)."""
+    """The middle axis interpolated linearly to `length`: (3, K, M) -> (3, length, M)."""
     last = values.shape[1] - 1
     position = np.arange(length, dtype=np.float32) * np.float32(last / length)
     whole = np.floor(position)
@@ -398,14 +398,14 @@ def _lerp(values: Array, length: int) -> Array:
 
 
 def _stripes(along: Array, rng: np.random.Generator) -> Array:
-    """+1 and -1 by turns, each 2 to 8 pixels wide: same shape as `along`."""
+    """+1 and -1 in turn, each 2 to 8 pixels wide: same shape as `along`."""
     width, phase = np.float32(2 + 6 * rng.random()), np.float32(rng.random())
     band = np.floor(along / width + phase)
     return 1 - 2 * (band - 2 * np.floor(band / 2))
 
 
 def _contrasting(ground: Array, contrast: float, rng: np.random.Generator) -> Array:
-    """A colour that differs from the ground by `contrast` in some channel, or the best of a few tries: (3, 1, 1)."""
+    """A colour that differs from the background by `contrast` in some channel, or the best of a few: (3, 1, 1)."""
     colours = rng.random((COLOUR_TRIES, 3)) * 255
     differences = np.abs(colours - ground).max(axis=1)  # (T,)
     enough = np.flatnonzero(differences >= contrast)
@@ -414,7 +414,7 @@ def _contrasting(ground: Array, contrast: float, rng: np.random.Generator) -> Ar
 
 
 def _cut(corner: Array, alpha: Array, size: tuple[int, int]) -> tuple[_Patch, tuple[slice, slice]]:
-    """The patch of canvas under a sheet whose corner lies at x, y, and the part of the sheet that lies on it."""
+    """The patch of canvas under a sheet with its corner at x, y, and the part of the sheet that lies on the canvas."""
     x, y = (int(place) for place in corner)
     patch = _window(x, y, x + alpha.shape[1], y + alpha.shape[0], size)
     part = (
@@ -426,7 +426,7 @@ def _cut(corner: Array, alpha: Array, size: tuple[int, int]) -> tuple[_Patch, tu
 
 
 def _window(left: float, top: float, right: float, bottom: float, size: tuple[int, int]) -> _Patch:
-    """The pixels that a rectangle touches, cut to the canvas."""
+    """The pixels that a rectangle touches, clipped to the canvas."""
     height, width = size
     x1, x2 = sorted(min(max(int(np.floor(edge)), 0), width) for edge in (left, np.ceil(right)))
     y1, y2 = sorted(min(max(int(np.floor(edge)), 0), height) for edge in (top, np.ceil(bottom)))
@@ -434,7 +434,7 @@ def _window(left: float, top: float, right: float, bottom: float, size: tuple[in
 
 
 def _offsets(pixels: slice, middle: float) -> Array:
-    """How far the middle of each pixel lies from `middle`: (n,) float32."""
+    """Offsets of the pixel centres from `middle`: (n,) float32."""
     return np.arange(pixels.start, pixels.stop, dtype=np.float32) + np.float32(0.5 - middle)
 
 

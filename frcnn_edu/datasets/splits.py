@@ -50,10 +50,10 @@ def choose_split(wanted: str, there: Sequence[str], where: str) -> SplitChoice:
             return SplitChoice(same[0])
     if SPLIT_WORDS.get(wanted) == "train":
         if not there:
-            return SplitChoice(None, note=f"{where} has no splits: all of it is taken; {_two_parts('val')}")
+            return SplitChoice(None, note=f"{where} has no splits, so all images are used; {_two_parts('val')}")
         if len(there) == 1 and there[0] not in SPLIT_WORDS and "val" not in there[0]:
             return SplitChoice(
-                there[0], note=f"{where} has the one split {there[0]!r}: it is taken; {_two_parts('val')}"
+                there[0], note=f"{where} has one split, {there[0]!r}, which is used; {_two_parts('val')}"
             )
     raise ValueError(_no_such_split(wanted, there, where))
 
@@ -89,7 +89,7 @@ def _drawn(name: str, text: str, there: Sequence[str], where: str) -> SplitChoic
 
 def _no_such_split(wanted: str, there: Sequence[str], where: str) -> str:
     if not there:
-        return f"{where} has no splits, so no {wanted!r}: --split {WHOLE} takes all images, or {_two_parts(wanted)}"
+        return f"{where} has no splits, so no {wanted!r}: --split {WHOLE} takes all images; {_two_parts(wanted)}"
     held_out = [split for split in there if SPLIT_WORDS.get(split) in ("val", "test")]
     if SPLIT_WORDS.get(wanted) in ("val", "test"):
         helps = f"add --split {held_out[0]}" if held_out else _two_parts(wanted)
@@ -101,12 +101,13 @@ def _no_such_split(wanted: str, there: Sequence[str], where: str) -> str:
 
 
 def _two_parts(held_out: str) -> str:
-    return f"train with --split train:0.8 and measure with --split {held_out}:0.2 on images that were not trained on"
+    return f"to keep images for measuring, train with --split train:0.8 and evaluate with --split {held_out}:0.2"
 
 
 def listed(splits: Sequence[str]) -> str:
-    """The names of splits for a message, common ones first and not too many."""
-    known = sorted(splits, key=lambda split: (split not in SPLIT_WORDS, len(split), split))
+    """The names of splits for a message: train, val, test, then others, not too many."""
+    order = list(SPLIT_WORDS)
+    known = sorted(splits, key=lambda split: (order.index(split) if split in order else len(order), split))
     more = f" and {len(known) - MOST_LISTED} more" if len(known) > MOST_LISTED else ""
     return ", ".join(known[:MOST_LISTED]) + more or "none"
 

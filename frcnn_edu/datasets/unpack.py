@@ -1,9 +1,8 @@
-"""Unpack: a zip or tar archive, of which nothing may land outside the folder it is unpacked into.
+"""Unpack: zip and tar archives, without writing outside the target folder.
 
-The names in an archive are whatever its author wrote: ``../../.bashrc``, ``/etc/passwd``, a link that points out of
-the folder and then a file through it, a file that claims a kilobyte and expands to the whole disk. All members are
-looked at before the first byte is written, and one such member refuses the archive. Links are refused altogether:
-data sets have none. Hidden files (``.DS_Store``) are left out.
+An archive may name any path: ``../../.bashrc``, ``/etc/passwd``, a link out of the folder and a file through it; and a
+file that claims a kilobyte may expand to the whole disk. All members are checked before the first byte is written, and
+an archive with such a member is rejected. So are links: data sets have none. Hidden files (``.DS_Store``) are left out.
 """
 
 import shutil
@@ -22,7 +21,7 @@ LARGEST_UNPACKED = 4 * 2**30
 
 
 class UnpackError(ValueError):
-    """An archive that is damaged or asks for something that no data set needs; the message names it and the member."""
+    """An archive that is damaged or unsafe; the message names it and the member."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class _Member:
 
 
 def unpack(archive: Path, folder: Path, keep: str = "", largest: int = LARGEST_UNPACKED) -> list[Path]:
-    """Writes the files of an archive into `folder` and returns their paths; `keep` names the part of it wanted.
+    """Write the files of an archive into `folder` and return their paths; `keep` selects a part of the archive.
 
     With ``keep="a/b"`` only what lies below a/b is written, and that without the prefix. `largest` bounds the sum of
     the unpacked files, in bytes. Raises UnpackError, before anything is written, for an archive that is none, that
@@ -48,7 +47,7 @@ def unpack(archive: Path, folder: Path, keep: str = "", largest: int = LARGEST_U
             if total > largest or len(members) > MOST_MEMBERS:
                 raise UnpackError(
                     f"{archive.name} would unpack to {total:,} bytes in {len(members):,} parts, more than the "
-                    f"{largest:,} and {MOST_MEMBERS:,} that are believed"
+                    f"{largest:,} and {MOST_MEMBERS:,} that are allowed"
                 )
             if not wanted:
                 raise UnpackError(f"{archive.name} holds no files{f' below {keep}' if keep else ''}")
@@ -60,7 +59,7 @@ def unpack(archive: Path, folder: Path, keep: str = "", largest: int = LARGEST_U
 
 
 def _target(member: _Member, archive: Path, folder: Path, keep: str) -> Path | None:
-    """Where a member is to be written, None if it is not wanted; raises UnpackError for a member that is hostile."""
+    """The path a member is written to, None if it is not wanted; raises UnpackError for an unsafe member."""
     if inside(folder, member.name) is None:
         raise UnpackError(
             f"{archive.name} holds {member.name!r}, which would be written outside the folder; not unpacked"
@@ -87,7 +86,7 @@ def _write(member: _Member, target: Path) -> None:
 
 @contextmanager
 def _members(archive: Path) -> Iterator[list[_Member]]:
-    """Everything in an archive of either kind, while it is open."""
+    """All members of a zip or tar archive, while it is open."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as opened:
             yield [_zip_member(opened, info) for info in opened.infolist()]

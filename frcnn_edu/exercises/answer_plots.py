@@ -28,21 +28,19 @@ MOST_CELLS = 50
 
 def boxes_beside(case: tuple, right: Tensor, answer: Tensor) -> Figure:
     """Expected boxes and the learner's on equal axes, the first box bold."""
-    figure = _figure(7, 3.4, 2)
+    figure, sides = _figure(7, 3.4, 2)
     drawable = answer.ndim == 2 and answer.shape[1] == right.shape[1]
     seen = torch.cat((right, answer)) if drawable else right
     low, high = seen.min().item(), seen.max().item()
     room = 0.08 * (high - low) + 1
-    for axes, boxes, title in zip(figure.axes, (right, answer), ("expected", "yours"), strict=True):
+    for axes, boxes, title in zip(sides, (right, answer), ("expected", "yours"), strict=True):
         axes.set(title=title, xlim=(low - room, high + room), ylim=(high + room, low - room), aspect="equal")
         axes.axhline(0, color="gray", linewidth=0.6)
         axes.axvline(0, color="gray", linewidth=0.6)
         if boxes is right or drawable:
             corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3, 0, 1]].reshape(-1, 5, 2)  # (N, 5 corners, 2)
-            colors = [f"C{index % 10}" for index in range(len(corners))]
-            axes.add_collection(
-                LineCollection(list(corners.numpy()), colors=colors, linewidths=[3.0] + [1.2] * len(corners))
-            )
+            colors, widths = [f"C{index % 10}" for index in range(len(boxes))], [3.0] + [1.2] * len(boxes)
+            axes.add_collection(LineCollection(list(corners.numpy()), colors=colors, linewidths=widths))
         else:
             _write(axes, "no rows of four to draw")
     return figure
@@ -63,9 +61,9 @@ def decoded_beside(case: tuple, right: Tensor, answer: Tensor) -> Figure:
 def kept_beside(case: tuple, right: Tensor, answer: Tensor) -> Figure:
     """The boxes that NMS should keep, and those that the learner's keeps; suppressed ones are dashed."""
     boxes, scores, _ = case
-    figure = _figure(7, 3.4, 2)
+    figure, sides = _figure(7, 3.4, 2)
     low, high = boxes.amin(dim=0).tolist()[:2], boxes.amax(dim=0).tolist()[2:]
-    for axes, indices, title in zip(figure.axes, (right, answer), ("expected: kept", "yours: kept"), strict=True):
+    for axes, indices, title in zip(sides, (right, answer), ("expected: kept", "yours: kept"), strict=True):
         axes.set(title=title, xlim=(low[0] - 5, high[0] + 5), ylim=(high[1] + 5, low[1] - 8), aspect="equal")
         kept = {int(index) for index in indices.flatten().tolist()} if indices.ndim <= 1 else set()
         for index, box in enumerate(boxes.tolist()):
@@ -78,8 +76,7 @@ def kept_beside(case: tuple, right: Tensor, answer: Tensor) -> Figure:
 
 def iou_tables(case: tuple, right: Tensor, answer: Tensor) -> Figure:
     """The boxes, and the tables of their IoU."""
-    figure = _figure(9, 3.2, 3)
-    drawn, left, beside = figure.axes
+    figure, (drawn, left, beside) = _figure(9, 3.2, 3)
     for boxes, color, style, side in ((case[0], BLUE, "-", "bottom"), (case[1], VERMILION, "--", "top")):
         for index, box in enumerate(boxes.tolist()):
             _outline(drawn, box, color=color, linestyle=style)
@@ -91,9 +88,7 @@ def iou_tables(case: tuple, right: Tensor, answer: Tensor) -> Figure:
         if values.ndim != 2 or not 0 < values.numel() <= MOST_CELLS:
             _write(axes, "no table to draw")
             continue
-        off = (
-            (values - right).abs() > 1e-4 if values.shape == right.shape else torch.zeros_like(values, dtype=torch.bool)
-        )
+        off = (values - right).abs() > 1e-4 if values.shape == right.shape else values.isnan()  # none of them is
         texts = [f"{v:.2f}" if abs(v) < 100 else f"{v:.0e}" for v in values.flatten().tolist()]
         marks = [WRONG if wrong else "" for wrong in off.flatten().tolist()]
         _table(axes, values, [text + mark for text, mark in zip(texts, marks, strict=True)], 0, 1, cmap="Blues")
@@ -105,8 +100,7 @@ def labels_beside(case: tuple, right: Tensor, answer: Tensor) -> Figure:
     """The table of IoU with a column of expected labels and one of the learner's."""
     iou = case[0]
     objects = iou.shape[1]
-    figure = _figure(5.6, 0.34 * len(iou) + 1.2)
-    (axes,) = figure.axes
+    figure, (axes,) = _figure(5.6, 0.34 * len(iou) + 1.2)
     axes.set(xlim=(-0.5, objects + 2.5), ylim=(len(iou) - 0.5, -0.5), yticks=range(len(iou)), ylabel="anchor")
     names = [*(f"IoU with {j}" for j in range(objects)), "expected", "yours"]
     axes.set_xticks([*range(objects), objects + 1, objects + 2], labels=names, fontsize=8)
@@ -125,9 +119,9 @@ def labels_beside(case: tuple, right: Tensor, answer: Tensor) -> Figure:
 
 def frequencies(draws: Sequence[tuple[Tensor, Tensor]], labels: Tensor) -> Figure:
     """How often each positive and each negative anchor was drawn, beside what chance would give."""
-    figure = _figure(7, 2.8, 2, sharey=True)
+    figure, sides = _figure(7, 2.8, 2, sharey=True)
     for axes, drawn, label, name in zip(
-        figure.axes, zip(*draws, strict=True), (1, 0), ("positives", "negatives"), strict=True
+        sides, zip(*draws, strict=True), (1, 0), ("positives", "negatives"), strict=True
     ):
         candidates = (labels == label).nonzero().squeeze(1)
         often = torch.bincount(torch.cat(drawn), minlength=len(labels))[candidates]
@@ -142,8 +136,7 @@ def frequencies(draws: Sequence[tuple[Tensor, Tensor]], labels: Tensor) -> Figur
 def loss_curve(case: tuple, right: Tensor, answer: Tensor) -> Figure:
     """Smooth L1 over x: the expected loss as a line, the learner's as points."""
     x, beta = case[0], case[1] if len(case) > 1 else 1 / 9
-    figure = _figure(4.6, 3.2)
-    (axes,) = figure.axes
+    figure, (axes,) = _figure(4.6, 3.2)
     places = torch.linspace(-4, 4, 161) * beta
     axes.plot(places, smooth_l1(places, beta), **EXPECTED)
     if answer.shape == right.shape:
@@ -156,8 +149,7 @@ def loss_curve(case: tuple, right: Tensor, answer: Tensor) -> Figure:
 
 def loss_bars(case: tuple, right: Tensor, answer: Tensor) -> Figure:
     """Both losses of the RPN as bars."""
-    figure = _figure(4.6, 3.0)
-    (axes,) = figure.axes
+    figure, (axes,) = _figure(4.6, 3.0)
     for shift, values, style in ((-0.2, right, EXPECTED), (0.2, answer, YOURS)):
         axes.bar_label(axes.bar([shift, 1 + shift], values.tolist(), width=0.38, **style), fmt="%.3g")
     axes.set(ylabel="loss", xticks=[0, 1], xticklabels=["classification", "regression"])
@@ -170,24 +162,23 @@ def bins_beside(case: tuple, right: Tensor, answer: Tensor) -> Figure:
     """The first channel of a map with the region's cells framed, and the bins that it is pooled into."""
     feature, roi, _ = case
     x1, y1, x2, y2 = (round(edge) for edge in roi.tolist())
-    figure = _figure(9, 3.4, 3, width_ratios=(2, 1, 1))
+    figure, sides = _figure(9, 3.4, 3, width_ratios=(2, 1, 1))
     low, high = feature[0].min().item(), feature[0].max().item()
     titles = ("map, channel 0", "expected", "yours")
-    for axes, maps, title in zip(figure.axes, (feature, right, answer), titles, strict=True):
+    for axes, maps, title in zip(sides, (feature, right, answer), titles, strict=True):
         axes.set(title=title, xticks=[], yticks=[])
         if maps.ndim == 3 and maps.numel():
             _table(axes, maps[0], [f"{value:.1f}" for value in maps[0].flatten().tolist()], low, high, fontsize=7)
         else:
             _write(axes, "no map to draw")
-    _outline(figure.axes[0], (x1 - 0.5, y1 - 0.5, x2 + 0.5, y2 + 0.5), color=VERMILION, linewidth=2.5)
+    _outline(sides[0], (x1 - 0.5, y1 - 0.5, x2 + 0.5, y2 + 0.5), color=VERMILION, linewidth=2.5)
     return figure
 
 
 def point_on_map(case: tuple, right: Tensor, answer: Tensor) -> Figure:
     """The first channel of a map with the point, and the values there."""
     feature, y, x = case
-    figure = _figure(4.4, 3.4)
-    (axes,) = figure.axes
+    figure, (axes,) = _figure(4.4, 3.4)
     values = feature[0]
     texts = [f"{value:.1f}\n" for value in values.flatten().tolist()]
     _table(axes, values, texts, values.min().item(), values.max().item(), fontsize=8)
@@ -203,8 +194,7 @@ def precision_recall(case: tuple, right: Tensor, answer: Tensor) -> Figure:
     scores, hits, ground_truths = case
     true = hits[scores.argsort(descending=True)].cumsum(0).tolist()
     recalls, precisions = [n / ground_truths for n in true], [n / place for place, n in enumerate(true, start=1)]
-    figure = _figure(4.6, 3.2)
-    (axes,) = figure.axes
+    figure, (axes,) = _figure(4.6, 3.2)
     if recalls:
         envelope = list(itertools.accumulate(precisions[::-1], max))[::-1]
         edges, heights = [0.0, *recalls], [envelope[0], *envelope]
@@ -218,11 +208,11 @@ def precision_recall(case: tuple, right: Tensor, answer: Tensor) -> Figure:
     return figure
 
 
-def _figure(width: float, height: float, columns: int = 1, **options: Any) -> Figure:
-    """A figure with axes side by side, `width` by `height` inches."""
+def _figure(width: float, height: float, columns: int = 1, **options: Any) -> tuple[Figure, list[Axes]]:
+    """A figure of `width` by `height` inches, and its axes side by side."""
     figure = Figure(figsize=(width, height), layout="constrained", dpi=80)
     figure.subplots(1, columns, **options)
-    return figure
+    return figure, figure.axes
 
 
 def _outline(axes: Axes, box: tuple[float, ...], **style: Any) -> None:

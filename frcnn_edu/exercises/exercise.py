@@ -51,9 +51,6 @@ if TYPE_CHECKING:
 SECONDS = 5.0
 """Time limit for the learner's function, for each case."""
 
-Hints = list[tuple[tuple[int, ...], str]]
-"""Wrong shapes, and what each one tells."""
-
 MOST_SLIPS = 2
 TOLERANCE = 1e-2
 """Largest allowed error of an answer: a hundredth of a pixel."""
@@ -61,6 +58,8 @@ TOLERANCE = 1e-2
 LARGEST = 1e30
 """Answers are clamped to this before they are drawn, so that matplotlib's arithmetic does not overflow."""
 
+Hints = list[tuple[tuple[int, ...], str]]
+"""Wrong shapes, and what each one tells."""
 
 _registry: "dict[str, Exercise]" = {}
 
@@ -68,8 +67,8 @@ _registry: "dict[str, Exercise]" = {}
 class Step:
     """One step of a reference solution: `Step(right code) | {message to the learner: wrong code, ...}`.
 
-    The code is a function of the exercise's choice, or a plain value. The reference uses a step as an attribute:
-    `self.area(sides)`.
+    The code is a function or a plain value. The reference uses it as an attribute, `self.area(sides)`, and does not
+    know whether it is right.
     """
 
     def __init__(self, right: Any) -> None:
@@ -138,11 +137,9 @@ class Exercise:
         if self.whole or numbers.shape != right.shape or equal(right, numbers, self.tolerance):
             return
         if kind in ("float16", "bfloat16") and equal(right, numbers, 0.03 * float(right.abs().max())):
-            raise Problem(f"It computes in {kind}, which has at most three significant digits: use float32.")
+            raise Problem(f"It computes in {kind}, which has only three digits: use float32.")
         if "int" in kind and equal(right, numbers, 1.0):
-            raise Problem(
-                f"It returns whole numbers ({kind}), so the fractions are lost. Use torch.float32, and / instead of //."
-            )
+            raise Problem(f"It returns whole numbers ({kind}): use torch.float32, and / instead of //.")
 
     def explain_all(self, got: Sequence[Tensor]) -> str:
         """A message about all answers together, or "" if there is nothing to say."""

@@ -46,7 +46,7 @@ class BoxIoU(Exercise):
         "clamp the width, too.": lambda w, h: w * h.clamp(min=0),
     }
     corners = Step((torch.maximum, torch.minimum)) | {
-        "min and max are exchanged: it is from the larger x1 to the smaller x2.": (torch.minimum, torch.maximum),
+        "min and max are exchanged: take the larger x1 and the smaller x2.": (torch.minimum, torch.maximum),
         "The intersection begins at the larger x1 and y1: take the max there, too.": (torch.minimum, torch.minimum),
         "The intersection ends at the smaller x2 and y2: take the min there, too.": (torch.maximum, torch.maximum),
     }
@@ -89,23 +89,18 @@ class BoxIoU(Exercise):
     }
 
     def reference(self, boxes1: Tensor, boxes2: Tensor) -> Tensor:
-        boxes1, boxes2 = (
-            self.layout(boxes1.double()[:, None]),
-            self.layout(boxes2.double()[None]),
-        )  # (N, 1, 4), (1, M, 4)
-        smaller, larger = torch.minimum(boxes1, boxes2), torch.maximum(boxes1, boxes2)  # (N, M, 4) each
-        begin, end = (of(boxes1, boxes2) for of in self.corners)
+        a, b = self.layout(boxes1.double())[:, None], self.layout(boxes2.double())[None]  # (N, 1, 4), (1, M, 4)
+        smaller, larger = torch.minimum(a, b), torch.maximum(a, b)  # (N, M, 4) each
+        begin, end = (of(a, b) for of in self.corners)
         inter_pixel, area_pixel = self.extra_pixel
         inter = self.meeting(*(end[..., 2:] - begin[..., :2] + inter_pixel).unbind(-1))  # (N, M)
-        area1, area2 = (self.area(b[..., 2:] - b[..., :2] + area_pixel, b) for b in (boxes1, boxes2))  # (N, 1), (1, M)
+        area1, area2 = (self.area(c[..., 2:] - c[..., :2] + area_pixel, c) for c in (a, b))  # (N, 1), (1, M)
         hull = (larger[..., 2:] - smaller[..., :2]).prod(dim=-1)  # (N, M)
         return self.table(self.measure(inter / self.union(area1, area2, inter, hull)))
 
     def shape_hints(self, boxes1: Tensor, boxes2: Tensor) -> Hints:
         n, m = len(boxes1), len(boxes2)
-        sides = (
-            "Width and height, or corners, are still separate: multiply along the last axis, wh[..., 0] * wh[..., 1]."
-        )
+        sides = "Width and height, or corners, are still separate: multiply them, wh[..., 0] * wh[..., 1]."
         return [
             ((min(n, m),), "Box i was compared with box i only, but every box of boxes1 meets every box of boxes2."),
             ((n * m,), "All the numbers are there, but not in a table: finish with reshape(N, M)."),
@@ -155,21 +150,11 @@ class LabelAnchors(Exercise):
         (_iou("82 10, 5 0, 42 20, 15 55, 74 25, 28 25, 0 75, 10 36, 45 50"),),
         (_iou("10 60, 0 0, 24 10, 24 45, 5 60, 20 12, 0 40"),),
         Case("an object that no anchor overlaps", _iou("0 0 35, 0 76 10, 0 20 0, 0 0 66, 0 0 0, 0 50 31")),
-        Case(
-            "thresholds 0.5 and 0.4",
-            _iou("55 52 30, 45 10 2, 35 0 20, 15 62 40, 48 30 44, 10 38 0, 53 12 42"),
-            0.5,
-            0.4,
-        ),
+        Case("other thresholds", _iou("55 52 30, 45 10 2, 35 0 20, 15 62 40, 48 30 44, 10 38 0, 53 12 42"), 0.5, 0.4),
         Case("a single object", _iou("25, 10, 0, 72, 40"), 0.8, 0.2),
         Case("iou of shape (4, 0), no object at all: then every anchor is negative", torch.zeros(4, 0)),
         (_iou("91 74, 20 95, 33 31, 29 12, 60 68, 72 78"),),
-        Case(
-            "IoUs that are exactly `high` and `low`",
-            _iou("50 12, 62 10, 25 3, 24 20, 8 25, 49 0, 31 50, 11 76"),
-            0.5,
-            0.25,
-        ),
+        Case("IoUs equal to `high` and `low`", _iou("50 12, 62 10, 25 3, 24 20, 8 25, 49 0, 31 50, 11 76"), 0.5, 0.25),
     )
     whole = True
     wanted_shape = "Return one label per anchor, that is per row of iou."

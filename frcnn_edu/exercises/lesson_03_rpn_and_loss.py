@@ -1,5 +1,6 @@
 """Exercises of lesson 03: `smooth_l1` and `rpn_loss`. The code to learn from is `frcnn_edu.losses`."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -220,12 +221,10 @@ class RPNLoss(Exercise):
         return " And: ".join(filter(None, (self._explain_part(got, part) for part in (0, 1))))
 
     def _explain_part(self, got: Sequence[Tensor], part: int) -> str:
-        ways = [((), self), *self.slipped(1), *self.slipped(2)]
-        for messages, slipped in ways:
-            pairs = zip(self.cases, got, strict=False)
-            if slipped.wrong.keys() <= STEPS[part] and all(
-                abs(slipped.expected(case)[part] - answer[part]) <= self.tolerance for case, answer in pairs
-            ):
+        ways = itertools.chain([((), self)], self.slipped(1), self.slipped(2))
+        for messages, slipped in ((m, s) for m, s in ways if s.wrong.keys() <= STEPS[part]):
+            errors = ((slipped.expected(c) - a)[part].abs() for c, a in zip(self.cases, got, strict=False))
+            if all(error <= self.tolerance for error in errors):
                 return " And: ".join(messages)
         return ""
 
@@ -250,11 +249,7 @@ def _one_loss(part: object, name: str) -> Tensor:
             raise
         raise Problem(f"The {name} that it returns is NaN or infinite. {PARTS[name]}") from None
     if kind_of(part) in ("float16", "bfloat16"):
-        raise Problem(
-            f"The {name} is computed in {kind_of(part)}, which has at most three significant digits: use float32."
-        )
+        raise Problem(f"The {name} is computed in {kind_of(part)}, which has only three digits: use float32.")
     if number.numel() != 1:
-        raise Problem(
-            f"The {name} that it returns has shape {tuple(number.shape)}, but should be one number: sum, then divide."
-        )
+        raise Problem(f"The {name} has shape {tuple(number.shape)}, but should be one number: sum, then divide.")
     return number.reshape(())

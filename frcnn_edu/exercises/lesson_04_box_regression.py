@@ -48,9 +48,8 @@ class _RowByRow(Exercise):
         n = len(first)
         every_pair = "It takes every row with every row: row i of the first argument goes with row i of the second."
         squeezed = "That is a single box without its axis. Is there a squeeze() that removes too much?"
-        pairs = [((n, n, 4), every_pair), ((n * n, 4), every_pair)]
         two = "Those are two numbers per box: return four, two for the place and two for the size."
-        return [*pairs, ((4,) if n == 1 else (), squeezed), ((n, 2), two)]
+        return [((n, n, 4), every_pair), ((n * n, 4), every_pair), ((4,) if n == 1 else (), squeezed), ((n, 2), two)]
 
     def explain_values(self, case: tuple, right: Tensor, answer: Tensor) -> str:
         if same_rows_in_another_order(right, answer):
@@ -60,10 +59,12 @@ class _RowByRow(Exercise):
         if all(bad):
             return super().explain_values(case, right, answer)
         i, j = off.nonzero()[0].tolist()
-        wrong = ", ".join(name for name, is_bad in zip(self.column_names, bad, strict=True) if is_bad)
-        fine = ", ".join(name for name, is_bad in zip(self.column_names, bad, strict=True) if not is_bad)
+        names = self.column_names
+        fine, wrong = (
+            ", ".join(name for name, b in zip(names, bad, strict=True) if b is is_bad) for is_bad in (False, True)
+        )
         return (
-            f"Right columns: {fine}; wrong: {wrong}. In row {i} {self.column_names[j]} should be {right[i, j]:.4g}, "
+            f"Right columns: {fine}; wrong: {wrong}. In row {i} {names[j]} should be {right[i, j]:.4g}, "
             f"but is {answer[i, j]:.4g}."
         )
 
@@ -133,6 +134,9 @@ class DecodeBoxes(_RowByRow):
     column_names = ("x1", "y1", "x2", "y2")
     draw = staticmethod(answer_plots.boxes_beside)
 
+    given = Step(lambda deltas, anchors: (deltas, anchors)) | {
+        "deltas and anchors are exchanged: the deltas come first.": lambda deltas, anchors: (anchors, deltas),
+    }
     width = _RowByRow.width | {
         "The sides are one pixel too long, though not in the centre: a width is x2 - x1, "
         "without the + 1.": lambda xy, wh: (xy - 0.5, wh + 1),
@@ -188,6 +192,7 @@ class DecodeBoxes(_RowByRow):
     }
 
     def reference(self, deltas: Tensor, anchors: Tensor) -> Tensor:
+        deltas, anchors = self.given(deltas, anchors)
         center, size = self.center_and_size(anchors)  # (N, 2) each
         shift, log = (deltas.double() / self.spread)[:, self.order].split(2, dim=1)  # (N, 2) each
         grown = self.grow(size, log)  # (N, 2)
@@ -195,15 +200,13 @@ class DecodeBoxes(_RowByRow):
         return self.rounding(self.border(boxes[:, self.columns]))
 
     def read(self, answer: object, case: tuple) -> Tensor:
-        exchanged = (
-            "exp belongs to dw and dh, which are small, and there is no log: `deltas` come first, then `anchors`."
-        )
+        exchanged = "exp is for dw and dh, which are small, and there is no log. Are `deltas` and `anchors` exchanged?"
         try:
             boxes = as_numbers(answer)
         except Problem as problem:
             if "NaN" not in str(problem):
                 raise
-            raise Problem(f"It returns NaN or infinity somewhere. {exchanged} Are they exchanged?") from None
+            raise Problem(f"It returns NaN or infinity somewhere. {exchanged}") from None
         if boxes.numel() and boxes.abs().max() > FAR:
-            raise Problem(f"Its boxes reach {boxes.abs().max():.1g} pixels far. {exchanged} Are they exchanged?")
+            raise Problem(f"Its boxes reach {boxes.abs().max():.1g} pixels far. {exchanged}")
         return boxes

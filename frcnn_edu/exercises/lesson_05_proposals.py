@@ -79,29 +79,25 @@ class NMS(Exercise):
         "A box whose IoU is exactly the threshold stays: > and not >=.": torch.ge,
         "The comparison is the wrong way round: drop the boxes that overlap a kept one too much.": torch.le,
     }
-    # The boxes that may suppress the next one.
-    rivals = Step(lambda kept, ranked, place: kept) | {
+    # Which boxes may suppress the next one: of those kept, those with better scores, and the rest, itself the first.
+    rivals = Step(lambda kept, better, rest: kept) | {
         "Suppressed boxes suppress others in turn, but only a kept box may: "
-        "in a chain A-B-C, if A suppresses B, C stays.": lambda kept, ranked, place: ranked[:place],
-        "Each box is compared only with the one kept last, not with all that are kept.": lambda kept, ranked, place: (
-            kept[-1:]
-        ),
-        "Each box is compared only with the one before it, not with all that are kept.": lambda _, ranked, place: (
-            ranked[:place][-1:]
-        ),
-        "Only the best box suppresses others: go on with the next best.": lambda _, ranked, place: ranked[:place][:1],
+        "in a chain A-B-C, if A suppresses B, C stays.": lambda kept, better, rest: better,
+        "Each box is compared only with the one kept last, not with all kept.": lambda kept, better, rest: kept[-1:],
+        "Each box is compared only with the one before it, not with all kept.": lambda kept, better, rest: better[-1:],
+        "Only the best box suppresses others: go on with the next best.": lambda kept, better, rest: better[:1],
         "Boxes are suppressed by worse ones, too, so of two that overlap both go: "
-        "the better one stays.": lambda kept, ranked, place: ranked[:place] + ranked[place + 1 :],
-        "It keeps no box: each is compared with itself, and that IoU is 1.": lambda kept, ranked, place: ranked,
-        "Nothing is suppressed: all boxes come back, sorted.": lambda kept, ranked, place: [],
+        "the better one stays.": lambda kept, better, rest: better + rest[1:],
+        "It keeps no box: each is compared with itself, and that IoU is 1.": lambda kept, better, rest: better + rest,
+        "Nothing is suppressed: all boxes come back, sorted.": lambda kept, better, rest: [],
     }
     result = Step(lambda kept, ranked: kept) | {
         "The right boxes are kept, but listed by index: the best comes first.": lambda kept, ranked: sorted(kept),
         "The right boxes are kept, but the worst comes first: reverse them.": lambda kept, ranked: kept[::-1],
         "It returns places in the sorted list: look up the indices of the boxes there, "
         "order[keep].": lambda kept, ranked: [place for place, index in enumerate(ranked) if index in kept],
-        "It returns the boxes that are suppressed: return those that are kept.": lambda kept, ranked: [
-            index for index in ranked if index not in kept
+        "It returns the suppressed boxes: return those that are kept.": lambda kept, ranked: [
+            i for i in ranked if i not in kept
         ],
         "The best box is missing: keep it before anything is compared with it.": lambda kept, ranked: kept[1:],
         "Only the best box comes back. Is the `return` inside the loop?": lambda kept, ranked: kept[:1],
@@ -124,7 +120,7 @@ class NMS(Exercise):
         ranked = self.order(boxes, scores).tolist()
         kept: list[int] = []
         for place, index in enumerate(ranked):
-            if not any(suppresses[rival][index] for rival in self.rivals(kept, ranked, place)):
+            if not any(suppresses[rival][index] for rival in self.rivals(kept, ranked[:place], ranked[place:])):
                 kept.append(index)
         return torch.tensor(self.result(kept, ranked), dtype=torch.float64)
 

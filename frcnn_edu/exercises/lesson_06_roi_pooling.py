@@ -87,13 +87,9 @@ class RoIMaxPool(Exercise):
     def reference(self, feature: Tensor, roi: Tensor, output_size: int) -> Tensor:
         whole = (0, 0, feature.shape[2] - 1, feature.shape[1] - 1)
         x1, y1, x2, y2 = self.corners(*self.region(roi.tolist(), whole))
-        windows_y, windows_x = (
-            self._windows(*edges, output_size, limit)
-            for edges, limit in zip(((y1, y2), (x1, x2)), feature.shape[1:], strict=True)
-        )
-        pooled = [
-            self._reduce(feature[:, top:bottom, left:right]) for top, bottom in windows_y for left, right in windows_x
-        ]
+        rows = self._windows(y1, y2, output_size, feature.shape[1])
+        columns = self._windows(x1, x2, output_size, feature.shape[2])
+        pooled = [self._reduce(feature[:, top:bottom, left:right]) for top, bottom in rows for left, right in columns]
         return self.layout(torch.stack(pooled, dim=1).reshape(-1, output_size, output_size))
 
     def _windows(self, start: float, end: float, bins: int, limit: int) -> list[tuple[int, ...]]:
@@ -145,7 +141,7 @@ class Bilinear(Exercise):
         (_map(3, 4, 6, seed=5), 1.25, 2.6),
         (_map(2, 5, 4, seed=6), 2.4, 0.3),
         Case("a point between two cells of one row", _map(2, 5, 4, seed=6), 3.0, 1.7),
-        Case("a point that is a cell", _map(3, 4, 5, seed=7), 2.0, 1.0),
+        Case("a point on a cell", _map(3, 4, 5, seed=7), 2.0, 1.0),
         Case("a point on the last row", _map(2, 4, 4, seed=8), 3.0, 1.4),
         Case("a point on the last column", _map(2, 4, 5, seed=9), 1.8, 4.0),
         Case("the last cell of the map", _map(1, 3, 3, seed=10), 2.0, 2.0),
@@ -163,9 +159,7 @@ class Bilinear(Exercise):
         "Two of the four weights are exchanged: (y0, x1) weighs (1 - dy)·dx, and (y1, x0) "
         "dy·(1 - dx).": lambda wy, wx: torch.outer(wx, wy),
         "The four cells are averaged, but a nearer cell weighs more.": lambda wy, wx: torch.full((2, 2), 0.25),
-        "It reads the nearest cell: take the weighted average of all four.": lambda wy, wx: _only(
-            torch.outer(wy, wx).argmax()
-        ),
+        "It reads the nearest cell: take the weighted average.": lambda wy, wx: _only(torch.outer(wy, wx).argmax()),
         "It reads only the cell above and to the left: take the weighted average.": lambda wy, wx: _only(0),
         "It interpolates only in x: do the same in y.": lambda wy, wx: torch.stack((wx, 0 * wx)),
         "It interpolates only in y: do the same in x.": lambda wy, wx: torch.stack((wy, 0 * wy), dim=1),
@@ -210,7 +204,7 @@ class Bilinear(Exercise):
         low, high = around.amin(dim=1) - self.tolerance, around.amax(dim=1) + self.tolerance
         message = f"At y = {y:g}, x = {x:g} it should be {listed(right)}, but is {listed(answer)}."
         if i == y and j == x:
-            return f"{message} The point is a cell, so it has the value of that cell."
+            return f"{message} The point lies on a cell, so it has the value of that cell."
         if ((answer < low) | (answer > high)).any():
             return f"{message} That is outside the range of the four cells around it: the weights should add up to 1."
         return message

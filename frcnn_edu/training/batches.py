@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from frcnn_edu.boxes import clip_boxes, remove_small_boxes
+from frcnn_edu.datasets.annotations import SMALLEST_SIDE
 from frcnn_edu.datasets.image_files import ImageError
 from frcnn_edu.training.checkpoints import Recipe
 from frcnn_edu.training.distributed import rank, world_size
@@ -34,9 +35,6 @@ class LabelledImages(Protocol):
 
 UNREADABLE = (ImageError, OSError)
 """What a data set raises for an image file that is missing or damaged."""
-
-SHORTEST_SIDE = 0.01
-"""Pixels: a box that an augmentation leaves with a shorter side is dropped."""
 
 
 class Slot(NamedTuple):
@@ -115,7 +113,7 @@ def _without_flat_boxes(image: Tensor, target: Target) -> Target:
     """The target with its boxes clipped to the image, without those that are then outside it or have no area."""
     height, width = image.shape[-2:]
     boxes = clip_boxes(target["boxes"], (height, width))  # (N, 4)
-    kept = remove_small_boxes(boxes, SHORTEST_SIDE)  # (K,)
+    kept = remove_small_boxes(boxes, SMALLEST_SIDE)  # (K,)
     clipped = target | {"boxes": boxes}
     return {name: values[kept] if values.shape[:1] == boxes.shape[:1] else values for name, values in clipped.items()}
 

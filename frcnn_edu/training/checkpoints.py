@@ -166,7 +166,7 @@ class Checkpoint:
     folder: Path
     step: int
     recipe: Recipe
-    images: int
+    images: int | None
     """How many images the data set had."""
     history: History
 
@@ -178,8 +178,9 @@ class Checkpoint:
             for name, digest in state["digests"].items():
                 if _digest(folder / name) != digest:
                     raise CheckpointError(f"{folder / name} was cut short or changed after it was written")
-            history = History(state["losses"], {int(step): value for step, value in state["measured"].items()})
-            return cls(folder, state["step"], Recipe(**state["recipe"]), state["images"], history)
+            measured = {int(step): value for step, value in state.get("measured", {}).items()}
+            history = History(state["losses"], measured)
+            return cls(folder, state["step"], Recipe(**state["recipe"]), state.get("images"), history)
         except FileNotFoundError as error:
             raise CheckpointError(f"{error.filename} is missing") from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

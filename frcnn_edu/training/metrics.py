@@ -122,9 +122,9 @@ class Evaluation:
         width = max(map(len, names))
         lines.append(f"{'class':{width}}  objects  AP")
         for name, precision in self.per_class.items():
-            objects = self.ground_truths[name]
-            found = f"{precision:.4f}" if objects else "no objects of this class"
-            lines.append(f"{name:{width}}  {objects:7}  {found}")
+            count = self.ground_truths[name]
+            found = f"{precision:.4f}" if count else "no objects of this class"
+            lines.append(f"{name:{width}}  {count:7}  {found}")
         mean = f"{self.map:.4f}" if not math.isnan(self.map) else "no objects of any class"
         lines.append(f"{'mAP':{width}}  {sum(self.ground_truths.values()):7}  {mean}")
         if self.coco_lines:

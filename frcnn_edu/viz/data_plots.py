@@ -12,6 +12,7 @@ from torch import Tensor
 from frcnn_edu.datasets.data_report import DataReport
 from frcnn_edu.datasets.folder import FolderDataset
 from frcnn_edu.datasets.image_files import ImageError
+from frcnn_edu.datasets.summary import one_line
 from frcnn_edu.viz.box_plots import draw_boxes
 from frcnn_edu.viz.fonts import literal
 from frcnn_edu.viz.labels import add_label
@@ -53,7 +54,7 @@ def draw_examples(dataset: FolderDataset, count: int = 9) -> Figure:
         ax.set_axis_off()
     for ax, (index, image, target) in zip(axes, examples, strict=False):
         _draw_example(image, target, dataset.class_names, ax)
-        name = dataset.path(index).name
+        name = one_line(dataset.path(index).name)
         style = literal(name if len(name) <= LONGEST_TITLE else f"...{name[-LONGEST_TITLE:]}")
         ax.set_title(style.pop("text"), **style)
     return figure

@@ -26,8 +26,9 @@ class BoxLabel(Text):
     """The label of one box, x1, y1, x2, y2 in data coordinates: black or white text on `color`."""
 
     def __init__(self, text: str, box: tuple[float, float, float, float], color: str) -> None:
-        style: dict[str, Any] = {"fontsize": FONT_SIZE, "va": "bottom", "ha": "left", "transform": IdentityTransform()}
-        super().__init__(0, 0, **literal(text), **style)
+        super().__init__(
+            0, 0, **literal(text), fontsize=FONT_SIZE, va="bottom", ha="left", transform=IdentityTransform()
+        )
         self.box = box
         self.set_color(readable_on(color))
         self.set_bbox({"facecolor": color, "edgecolor": "none", "pad": PADDING, "alpha": 0.9})

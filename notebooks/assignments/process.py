@@ -26,7 +26,7 @@ from nbformat.validator import validate
 from wire import MOST_SENT, decode, encode
 
 PUPIL = Path(__file__).with_name("pupil.py")
-PASSED_ON = ("FRCNN_EDU_DATA", "HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TORCH_HOME", "XDG_CACHE_HOME")
+PASSED_ON = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TORCH_HOME", "XDG_CACHE_HOME")
 """What of the teacher's environment a pupil gets."""
 ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": "",

@@ -120,12 +120,12 @@ def command(program: Path, scratch: str) -> list[str]:
 def readable() -> list[str]:
     """What a hand-in may read beside its own files: Python, the installed packages, the course's own and its data."""
     (package,) = importlib.util.find_spec("frcnn_edu").submodule_search_locations
-    data = os.environ.get("FRCNN_EDU_DATA") or Path(package).parent / "data"
+    own = (package, Path(package).parent / "data")
     parts = ("lib", "lib64", "share", "etc")
     python = [Path(prefix, part) for prefix in (sys.prefix, sys.base_prefix) for part in parts]
     here = Path(__file__).resolve()
     installed = [path for path in map(os.path.realpath, sys.path) if not here.is_relative_to(path)]  # not the checkout
-    return [str(path) for path in (*SYSTEM, *python, *installed, package, data, weights()) if os.path.exists(path)]
+    return [str(path) for path in (*SYSTEM, *python, *installed, *own, weights()) if os.path.exists(path)]
 
 
 def weights() -> Path:

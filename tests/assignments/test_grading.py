@@ -23,7 +23,7 @@ import walls
 COURSE = Path(__file__).parents[2] / "notebooks" / "assignments"
 SOURCES = sorted(COURSE.glob("source/*/*.ipynb"))
 FIRST, SECOND = "a1_anchors_and_iou", "a2_labeling_and_sampling"
-SECONDS_PER_CELL = 10
+SECONDS_PER_CELL = 5
 """Short, for the sake of those whose cells never end."""
 
 BLANK = "raise NotImplementedError"
@@ -327,7 +327,7 @@ def test_feedback_says_what_was_wrong(graded):
     course = graded[0]
     wrong = feedback_of(course, "wrong")
     assert "write it yourself" in wrong
-    assert "that is a single cell" in wrong  # of grid_anchors
+    assert "That is a single cell" in wrong  # of grid_anchors
     assert "was still running" in feedback_of(course, "hanging")
     assert "It has ended the program" in feedback_of(course, "leaving")
     assert "PermissionError" in feedback_of(course, "reading")

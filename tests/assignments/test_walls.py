@@ -15,8 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,21 +118,11 @@ def user(request):
     return request.param
 
 
-@pytest.fixture
-def make_term(user):
-    with ExitStack() as stack:
-        yield lambda: stack.enter_context(term_of(user))
-
-
-class term_of:  # noqa: N801
+@contextmanager
+def term_of(user: str) -> Iterator[Term]:
     """A term that is removed when it is over."""
-
-    def __init__(self, user: str) -> None:
-        self.user = as_user(user)
-
-    def __enter__(self) -> Term:
-        self.stack = ExitStack()
-        folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         folder.chmod(0o755)
         for name in ("home", "scratch"):
             (folder / name).mkdir()
@@ -140,17 +130,14 @@ class term_of:  # noqa: N801
         shutil.copytree(COURSE, folder / "course", ignore=shutil.ignore_patterns(*generated, "__pycache__"))
         with (folder / "course" / "nbgrader_config.py").open("a") as config:
             config.write(f"c.Judge.limits = {LIMITS}\n")
-        other = self.stack.enter_context(psutil.Popen([*self.user, "sleep", "900"]))
-        self.stack.callback(other.kill)
-        tcp = self.stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        udp = self.stack.enter_context(socket.socket(type=socket.SOCK_DGRAM))
+        other = stack.enter_context(psutil.Popen([*as_user(user), "sleep", "900"]))
+        stack.callback(other.kill)
+        tcp = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        udp = stack.enter_context(socket.socket(type=socket.SOCK_DGRAM))
         udp.bind(("127.0.0.1", 0))
         for one in (tcp, udp):
             one.setblocking(False)
-        return Term(folder, self.user, other, tcp, udp)
-
-    def __exit__(self, *error: object) -> None:
-        self.stack.close()
+        yield Term(folder, as_user(user), other, tcp, udp)
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +170,7 @@ def test_nothing_and_nobody_else_is_harmed(graded):
     term, said, before = graded
     assert term.points()["Ada, the first"] == term.points()["Zoë the last"] == ALL
     assert term.sources() == before
+    assert (term.course / "gradebook.db").stat().st_mode & 0o600 == 0o600
     assert (said.returncode, "could not be graded" in said.stdout) == (0, False), said.stderr
     assert not Path(term.folder, "home", "left").exists()
     assert not Path("/dev/shm/left_by_a_hand_in").exists()
@@ -214,9 +202,16 @@ def test_which_walls_stand_is_said(graded):
 WANTED = [attempt for attempt in ATTEMPTS if attempt.does in ("reads them with open", "connects by TCP")]
 
 
-def test_without_landlock_nothing_is_graded(make_term):
-    term = make_term()
-    term.hand_in("somebody", WANTED)
+@pytest.fixture(scope="module")
+def unwalled():
+    """A term of an ordinary user's with one hand-in."""
+    with term_of(USERS[-1]) as term:
+        term.hand_in("somebody", WANTED)
+        yield term
+
+
+def test_without_landlock_nothing_is_graded(unwalled):
+    term = unwalled
     said = term.grade(without_landlock=True)
     assert said.returncode == 1
     assert "MISSING WALLS: files (Landlock: " in said.stderr
@@ -224,10 +219,9 @@ def test_without_landlock_nothing_is_graded(make_term):
     assert not (term.course / "grades.csv").exists()
 
 
-def test_whoever_takes_the_risk_is_told_what_it_is(make_term):
+def test_whoever_takes_the_risk_is_told_what_it_is(unwalled):
     """The attempt that Landlock holds comes through, so that it is Landlock which holds it; the others do not."""
-    term = make_term()
-    term.hand_in("somebody", WANTED)
+    term = unwalled
     said = term.grade("--unfenced", without_landlock=True)
     assert said.returncode == 0, said.stderr
     assert "MISSING WALLS: files (Landlock: " in said.stderr

@@ -372,10 +372,10 @@ def test_python_changes_image_and_layers(hand, canvas):
 
 def test_a_second_view_follows_the_first(hand, shown, canvas):
     shown.add_view()
-    hand.drag((140, 140), (170, 160))
-    assert canvas.selected == CAT
+    hand.drag((250, 190), (280, 210))
+    assert canvas.selected == DOG
     other = Hand(shown, view=1)
-    assert "x 80.0 to 180.0, y 70.0 to 170.0" in other.readout
+    assert "x 230.0 to 330.0, y 120.0 to 220.0" in other.readout
     shown.page.evaluate("views.pop()()")
 
 

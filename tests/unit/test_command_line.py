@@ -411,6 +411,12 @@ def test_predict_draws_every_picture_and_writes_what_it_found(weights, inside):
         assert f"{name}: {len(entry['labels'])} found, found" in out
 
 
+def test_predict_with_weights_that_are_not_there_writes_nothing(inside):
+    status, _, err = run("predict", "a.png", "--weights", "nowhere", "--out", "found")
+    assert (status, err.count("\n")) == (1, 1)
+    assert list(inside.iterdir()) == []
+
+
 NOT_PICTURES = {
     "text.jpg": (b"no picture", "convert it to PNG or JPEG"),
     "empty.jpg": (b"", "is empty"),

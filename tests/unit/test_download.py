@@ -185,7 +185,7 @@ def test_a_server_that_cannot_begin_in_the_middle_begins_anew(server, tmp_path):
 def test_a_connection_that_never_moves_is_given_up_and_what_came_is_kept(server, tmp_path):
     source = offer(server)
     server.cut_after = [500] + [0] * 20
-    assert_refused(tmp_path, source, "cut after 500 of .*call again to go on", kept=["set.zip.part"])
+    assert_refused(tmp_path, source, "cut after 500 of .*repeat the command to go on", kept=["set.zip.part"])
     server.cut_after = []
     assert_whole(tmp_path, source)
     assert server.requests[-1] == "bytes=500-"
@@ -197,7 +197,7 @@ def test_a_server_error_is_tried_again_and_a_refusal_is_not(server, tmp_path):
     assert_refused(tmp_path, source, "503")
     assert len(server.requests) == module.ATTEMPTS
     server.status = 404
-    assert_refused(tmp_path, source, r"404.*fetch it in any other way to .*set\.zip")
+    assert_refused(tmp_path, source, r"404.*download it with a browser to .*set\.zip")
     assert len(server.requests) == module.ATTEMPTS + 1
 
 
@@ -276,7 +276,7 @@ def test_contents_are_checked_where_the_archive_cannot_be(server, tmp_path):
     more = {"checked": False, "patterns": ("*.txt",), "content_digest": digest}
     assert_whole(tmp_path / "good", offer(server, **more))
     forged = {**CONTENT, "set/a.txt": b"forged"}
-    assert_refused(tmp_path / "bad", offer(server, zip_of(forged), **more), "their sum differs")
+    assert_refused(tmp_path / "bad", offer(server, zip_of(forged), **more), "their checksum differs")
 
 
 def test_a_page_of_html_in_place_of_the_archive(server, tmp_path):
@@ -426,7 +426,7 @@ def test_bccd_packed_as_github_packs_it_passes_its_check(server, tmp_path):
     done = fetch(mirrored, tmp_path, quiet=True)
     assert len(read_folder(done, "train")) == 205
     server.files["bccd.zip"] = zip_of({**entries, f"{source.keep}/JPEGImages/one_more.jpg": b"?"})
-    with pytest.raises(DownloadError, match="their sum differs"):
+    with pytest.raises(DownloadError, match="their checksum differs"):
         fetch(mirrored, tmp_path / "again", quiet=True)
 
 

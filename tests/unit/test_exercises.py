@@ -133,7 +133,8 @@ def test_the_reference_passes_and_each_of_its_slips_is_told_in_its_own_words(nam
     for (message,), way in one.slipped(1):
         answers = answers_of(way)
         result = check(name, answering(name, answers.__getitem__))
-        assert message == result.message or not all(answer.isfinite().all() for answer in answers)
+        readable = all(answer.isfinite().all() and answer.abs().max() < 1e6 for answer in answers if answer.numel())
+        assert message == result.message or not readable
         assert_reads_well(message)
 
 

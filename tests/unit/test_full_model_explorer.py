@@ -142,6 +142,13 @@ def test_no_detection_is_no_life(lives):
         BiographyExplorer(image, trace, target, CLASSES, least_score=1.1)
 
 
+def test_a_trace_in_training_has_no_biographies(lives):
+    image, _, target = lives
+    trace = small_detector().train().trace([image], [target])
+    with pytest.raises(ValueError, match="no detections: take it in evaluation mode"):
+        biographies(trace, target, CLASSES, 0.3)
+
+
 def results():
     sound = [[100.0, 100, 140, 140, 1, 0.9]]
     measured = {bug.name: BugResult(0.1 + 0.05 * i, 0.1, 0.5, 1.0, []) for i, bug in enumerate(BUGS)}

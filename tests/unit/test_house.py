@@ -133,7 +133,8 @@ def test_what_is_imported_is_declared(files, extras):
         {Requirement(text).name for text in texts} | {"frcnn_edu", "benchmarks"} | (COME_ALONG if extras else set())
     )
     paths = core_paths() if files == "core" else sorted((ROOT / files).rglob("*.py"))
-    own = {path.stem for path in [*paths, *(ROOT / "notebooks").glob("*.py")]} | set(sys.stdlib_module_names)
+    files_and_folders = [*paths, *(path.parent for path in paths), *(ROOT / "notebooks").rglob("*.py")]
+    own = {path.stem for path in files_and_folders} | set(sys.stdlib_module_names)
     wanted = {name: path for path in paths for name in top_level_imports(path)}
     missing = {
         name: path for name, path in wanted.items() if name not in own and PACKAGES.get(name, name) not in declared

@@ -1,9 +1,22 @@
 """Layouts: whichever tool wrote a folder, the same images and boxes come out of it, or one line that helps."""
 
+import os
 import shutil
 
 import pytest
-from data_folders import BOXES, CLASSES, LAYOUTS, coco_content, draw_image, label_studio, labelimg, voc, voc_xml, write
+from data_folders import (
+    BOXES,
+    CLASSES,
+    LAYOUTS,
+    coco_content,
+    draw_image,
+    label_studio,
+    labelimg,
+    voc,
+    voc_xml,
+    write,
+    yolo_text,
+)
 
 from frcnn_edu.datasets.file_tree import FileTree
 from frcnn_edu.datasets.folder import open_folder, read_folder
@@ -102,7 +115,7 @@ def with_file(name, text):
     ("make", "there", "advice"),
     [
         (nothing, "no files", "python -m frcnn_edu download bccd"),
-        (only_images, "2 images", "Draw boxes with labelImg, CVAT or Label Studio"),
+        (only_images, "2 images", "draw them with labelImg, CVAT or Label Studio"),
         (
             with_file("a.json", '{"version": "5.4", "shapes": []}'),
             "2 images, 1 .json file",
@@ -113,7 +126,7 @@ def with_file(name, text):
         (with_file("annotations.xml", "<annotations><image/></annotations>"), "1 .xml file", "CVAT's own format"),
         (with_file("boxes.csv", "filename,xmin\n"), "1 .csv file", "a table of boxes"),
         (with_file("set.zip", "PK"), "1 .zip file", "Unpack set.zip first"),
-        (with_file("README", "x"), "1 file", "Draw boxes"),
+        (with_file("README", "x"), "1 file", "draw them"),
     ],
 )
 def test_a_folder_without_annotations_is_answered_with_what_lies_there_what_is_expected_and_what_helps(
@@ -127,6 +140,27 @@ def test_a_folder_without_annotations_is_answered_with_what_lies_there_what_is_e
     assert there in message
     assert advice in message
     assert all(form.name in message for form in FORMATS)
+
+
+@pytest.mark.parametrize("part", ["Annotations", "Annotations/a.xml", "labels", "data.yaml"])
+def test_a_part_of_a_data_set_is_answered_with_what_is_missing(tmp_path, part):
+    write(tmp_path / "Annotations" / "a.xml", voc_xml("a.jpg"))
+    write(tmp_path / "data.yaml", "names: [bar, disc]\ntrain: images\n")
+    write(tmp_path / "labels" / "a.txt", yolo_text())
+    with pytest.raises(ValueError, match=r"no images: name the folder|holds no annotations that can be read"):
+        read_folder(tmp_path / part)
+
+
+def test_names_that_are_not_utf8_are_read_and_can_be_printed(tmp_path):
+    name = os.fsdecode(b"caf\xe9.jpg")
+    draw_image(tmp_path / name)
+    write(tmp_path / os.fsdecode(b"caf\xe9.xml"), voc_xml("b.jpg"))
+    write(tmp_path / os.fsdecode(b"th\xe9.xml"), voc_xml("c.jpg"))
+    dataset = read_folder(tmp_path)
+    assert dataset[0][1]["boxes"].tolist() == [list(box) for box in BOXES]
+    (skipped,) = dataset.summary().skipped
+    assert skipped.file == "th\\udce9.xml"
+    assert len(read_folder(tmp_path, "train:0.9")) <= 1
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):

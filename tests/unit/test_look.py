@@ -1,6 +1,7 @@
 """The look command: it says what a folder holds, writes it as data, draws nine images with their boxes."""
 
 import json
+import os
 
 import matplotlib as mpl
 
@@ -101,7 +102,7 @@ def test_a_folder_that_cannot_be_read_ends_in_one_line(tmp_path, capsys, make, w
 def test_the_splits_that_are_there_are_said_and_chosen_from(tmp_path, capsys):
     LAYOUTS["Roboflow VOC"][0](tmp_path, 2)
     assert look(tmp_path, "--split", "test") == 0
-    assert "split test (splits of its own: test, train, valid)" in capsys.readouterr().out
+    assert "split test (splits of its own: train, valid, test)" in capsys.readouterr().out
     assert look(tmp_path, "--split", "tset") == 1
     assert "no split 'tset'" in capsys.readouterr().err
 
@@ -173,6 +174,14 @@ def test_images_of_any_size_are_drawn_within_bounds(tmp_path, size):
     draw_examples(dataset).savefig(tmp_path / "nine.png")
     with Image.open(tmp_path / "nine.png") as picture:
         assert max(picture.size) <= 1300
+
+
+def test_names_that_are_not_utf8_are_drawn_and_written(tmp_path):
+    draw_image(tmp_path / os.fsdecode(b"caf\xe9.jpg"))
+    write(tmp_path / os.fsdecode(b"caf\xe9.xml"), voc_xml("b.jpg"))
+    write(tmp_path / os.fsdecode(b"th\xe9.xml"), voc_xml("c.jpg"))
+    assert look(tmp_path, "--json", tmp_path / "r.json", "--out", tmp_path / "nine.png") == 0
+    assert json.loads((tmp_path / "r.json").read_text("utf-8"))["skipped"][0]["file"] == "th\\udce9.xml"
 
 
 def test_of_a_thousand_boxes_all_are_drawn_and_the_largest_named(tmp_path):

@@ -77,7 +77,9 @@ def test_a_share_of_less_than_one_image_is_refused(tmp_path):
 
 def test_a_folder_with_splits_of_its_own_is_not_divided_again(tmp_path):
     roboflow_voc(tmp_path)
-    with pytest.raises(ValueError, match=r"has splits of its own, so none is drawn; add --split with one of val|valid"):
+    with pytest.raises(
+        ValueError, match=r"has splits of its own, so none is drawn; add --split with one of train, valid, test"
+    ):
         read_folder(tmp_path, "train:0.8")
 
 
@@ -117,10 +119,14 @@ def test_what_is_chosen(wanted, there, chosen):
         ("train", ("trainval", "test"), "add --split trainval"),
         ("train", ("day1", "day2"), "it has day1, day2: add --split day1"),
         ("test", ("train", "valid"), "it has train, valid: add --split valid"),
-        ("test", ("train",), "train with --split train:0.8 and measure with --split test:0.2"),
-        ("test", (), "has no splits, so no 'test': --split all takes all images, or train with --split train:0.8"),
-        ("tests", ("train", "test"), "it has test, train: add --split train"),
-        ("x", tuple(f"c{number}" for number in range(30)), "c7 and 22 more"),
+        ("test", ("train",), "train with --split train:0.8 and evaluate with --split test:0.2"),
+        (
+            "test",
+            (),
+            "has no splits, so no 'test': --split all takes all images; to keep images for measuring, train with",
+        ),
+        ("tests", ("train", "test"), "it has train, test: add --split train"),
+        ("x", tuple(f"c{number}" for number in range(30)), "c14, c15 and 22 more"),
     ],
 )
 def test_a_split_that_is_not_there_is_answered_with_those_that_are_and_with_an_option(wanted, there, words):
@@ -134,7 +140,7 @@ def test_a_split_that_is_not_there_is_answered_with_those_that_are_and_with_an_o
 def test_training_takes_all_of_a_folder_without_splits_and_says_so_measuring_does_not(tmp_path, make, capsys):
     make(tmp_path, 3)
     assert len(open_folder(tmp_path, "train")) == 3
-    assert "has no splits: all of it is taken" in capsys.readouterr().out
+    assert "has no splits, so all images are used" in capsys.readouterr().out
     with pytest.raises(ValueError, match="has no splits"):
         open_folder(tmp_path, "test")
 
@@ -152,3 +158,19 @@ def test_vocs_lists_win_over_folders(tmp_path):
     voc(tmp_path, 3)
     (tmp_path / "ImageSets" / "Main" / "train.txt").write_text("000001\n")
     assert names(read_folder(tmp_path)) == ["000001.jpg"]
+
+
+def test_a_file_that_is_named_is_read_whole_whatever_the_split_and_that_is_said(tmp_path, capsys):
+    roboflow_coco(tmp_path)
+    path = tmp_path / "valid" / "_annotations.coco.json"
+    assert names(open_folder(path, "test")) == names(read_folder(tmp_path, "valid"))
+    assert f"all of {path} is used, whatever --split test says" in capsys.readouterr().out
+    open_folder(path, "valid")
+    assert "whatever" not in capsys.readouterr().out
+
+
+def test_a_file_in_a_folder_for_annotations_is_about_the_images_of_the_folder_above(tmp_path):
+    cvat_coco(tmp_path, 3)
+    assert len(read_folder(tmp_path / "annotations" / "instances_default.json")) == 3
+    with pytest.raises(ValueError, match="has no splits"):
+        read_folder(tmp_path / "annotations" / "instances_default.json", "test")

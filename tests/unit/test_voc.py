@@ -264,7 +264,7 @@ def test_a_zero_byte_picture(folder):
 def test_a_picture_that_is_text(folder):
     folder.add("text", box_xml())
     folder.image("text.png").write_text("<html>404</html>")
-    assert "text.png is not an image" in left_out(folder)[1]
+    assert "text.png is text in HTML" in left_out(folder)[1]
 
 
 def test_a_picture_of_20000_by_20000(folder):

@@ -184,7 +184,7 @@ def test_a_split_is_found_wherever_it_lay_when_the_yaml_file_was_written(tmp_pat
 
 def test_a_split_that_was_not_exported_is_not_there(tmp_path):
     roboflow_yolo(tmp_path)
-    with pytest.raises(ValueError, match=r"no split 'test'; it has val, train: add --split val"):
+    with pytest.raises(ValueError, match=r"no split 'test'; it has train, val: add --split val"):
         read_folder(tmp_path, "test")
 
 

@@ -51,7 +51,12 @@ class HeadsExplorer(BoxCanvas):
     """(K, 4) float32: the region, moved by the deltas of each class."""
 
     def __init__(
-        self, model: FasterRCNN, image: Tensor, region: object, class_names: Sequence[str], **traits: Any
+        self,
+        model: FasterRCNN,
+        image: Tensor,
+        region: Sequence[float] | Tensor,
+        class_names: Sequence[str],
+        **traits: Any,
     ) -> None:
         if len(class_names) != model.num_classes:
             raise ValueError(f"the model has {model.num_classes} classes, the background counted: got {class_names}")
@@ -68,7 +73,8 @@ class HeadsExplorer(BoxCanvas):
         """Pool the region, ask both heads, and send their answers in one message."""
         heads, config, batch = self._model.roi_heads, self._model.config, self._batch
         regions = resize_boxes(self.box_tensor, batch.original_sizes[0], batch.sizes[0])  # (1, 4)
-        pool = MultiScaleRoIPool(heads.box_roi_pool.output_size, self.operator)
+        output_size: Any = heads.box_roi_pool.output_size  # of any module that pools: int or (rows, columns)
+        pool = MultiScaleRoIPool(output_size, self.operator)
         logits, deltas = heads.box_predictor(heads.box_head(pool(self._features, [regions], batch.sizes)))
         deltas = deltas.view(-1, 4)  # (K, 4)
         moved = decode_boxes(deltas, regions.expand_as(deltas), config.bbox_reg_weights, config.log_scale_limit)

@@ -80,7 +80,7 @@ class BugZooExplorer(BoxCanvas):
     score = traitlets.Tuple((0, 0)).tag(sync=True)
     """Predictions that were right, and all that were made."""
 
-    entries = traitlets.List().tag(sync=True)
+    entries: traitlets.List[dict] = traitlets.List().tag(sync=True)
     """For each bug its texts, its figures beside the sound ones, and which prediction would have been right."""
 
     predictions = traitlets.Tuple(tuple(text for text, _ in PREDICTIONS)).tag(sync=True)

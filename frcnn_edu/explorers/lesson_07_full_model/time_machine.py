@@ -56,7 +56,7 @@ def take_snapshot(model: FasterRCNN, step: int, image: Tensor) -> Snapshot:
     per_cell, rows, columns = trace.rpn.level_sizes[0]
     logits = trace.rpn.logits[0, : per_cell * rows * columns].view(rows, columns, per_cell)
     proposals = trace.batch.to_original(trace.rpn.proposals[0].boxes, 0)  # (P, 4)
-    found = trace.detections[0]
+    (found,) = trace.detections or []
     detections = {"boxes": found.boxes, "labels": found.labels, "scores": found.scores}
     return Snapshot(step, logits.amax(dim=2).sigmoid(), proposals, detections)
 

@@ -336,7 +336,10 @@ WRONG_DECODE = {
         decode(row=lambda cx, cy, w, h: (cx - w / 2, cy - h / 2, cx + w / 2 - 1, cy + h / 2 - 1)),
         "one pixel short",
     ),
-    "arguments exchanged": (lambda deltas, anchors: decode_by_columns(anchors, deltas), "Are they exchanged?"),
+    "arguments exchanged": (
+        lambda deltas, anchors: decode_by_columns(anchors, deltas),
+        "Are `deltas` and `anchors` exchanged?",
+    ),
     "read as dx, dw, dy, dh": (decode(read=(0, 2, 1, 3)), "read as dx, dw, dy, dh"),
     "y first": (decode(read=(1, 0, 3, 2)), "x and y are exchanged"),
     "weights": (lambda deltas, anchors: boxes.decode_boxes(deltas, anchors, (10, 10, 5, 5)), "weights 10, 10, 5, 5"),

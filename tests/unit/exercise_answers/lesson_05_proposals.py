@@ -190,7 +190,10 @@ WRONG_NMS = {
     "sorted by index": (nms(finish=lambda keep, order: sorted(keep)), "listed by index"),
     "worst at the head": (nms(finish=lambda keep, order: keep[::-1]), "worst comes first"),
     "ranks": (nms(finish=lambda keep, order: [order.index(i) for i in keep]), "order[keep]"),
-    "suppressed ones": (nms(finish=lambda keep, order: [i for i in order if i not in keep]), "that are suppressed"),
+    "suppressed ones": (
+        nms(finish=lambda keep, order: [i for i in order if i not in keep]),
+        "returns the suppressed boxes",
+    ),
     "without the best": (nms(finish=lambda keep, order: keep[1:]), "best box is missing"),
     "from 1": (nms(finish=lambda keep, order: [i + 1 for i in keep]), "counted from 1"),
     "suppressed suppress": (nms_suppressed_suppress, "chain"),
