@@ -12,7 +12,6 @@ import urllib.request
 
 import pytest
 from jupyterlab_driver import HOST, PAGE_TIMEOUT, START_TIMEOUT, free_port
-from lesson_files import NOTEBOOKS
 from PIL import Image
 
 from frcnn_edu.course.shipped_detector import load_trained
@@ -38,14 +37,11 @@ DROP = """(area, files) => {
 def address(tmp_path_factory):
     """Where Voila serves the page, on a computer that has no weights of torchvision's."""
     home = tmp_path_factory.mktemp("voila")
-    own = {"TORCH_HOME": str(home), "IPYTHONDIR": str(home), "JUPYTER_CONFIG_DIR": str(home), "WEIGHTS": ""}
+    own = {"TORCH_HOME": str(home), "IPYTHONDIR": str(home), "JUPYTER_CONFIG_DIR": str(home)}
     port = free_port()
-    page = NOTEBOOKS / "page" / "photographs.ipynb"
-    options = ["--no-browser", f"--Voila.ip={HOST}", f"--Voila.port={port}", "--Voila.port_retries=0"]
+    command = [sys.executable, "-m", "frcnn_edu", "page", "--no-browser", f"--port={port}"]
     with (home / "log").open("w") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "voila", page, *options], env=os.environ | own, stdout=log, stderr=log
-        )
+        server = subprocess.Popen(command, env=os.environ | own, stdout=log, stderr=log)
     url = f"http://{HOST}:{port}"
     for _ in range(START_TIMEOUT * 10):
         assert server.poll() is None, (home / "log").read_text()
