@@ -327,7 +327,7 @@ def test_feedback_says_what_was_wrong(graded):
     course = graded[0]
     wrong = feedback_of(course, "wrong")
     assert "write it yourself" in wrong
-    assert "that is a single cell" in wrong  # of grid_anchors
+    assert "That is a single cell" in wrong  # of grid_anchors
     assert "was still running" in feedback_of(course, "hanging")
     assert "It has ended the program" in feedback_of(course, "leaving")
     assert "PermissionError" in feedback_of(course, "reading")
