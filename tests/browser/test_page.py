@@ -101,7 +101,7 @@ def test_photographs_that_are_dropped_are_answered_a_large_one_and_a_text_too(pa
     area.get_by_text("3 looked at").wait_for()
     page.get_by_text(expected.sentence, exact=True).wait_for()
     page.get_by_text("large.bmp: ").wait_for()
-    page.get_by_text("notes.jpg is no picture that Pillow knows").wait_for()
+    page.get_by_text("notes.jpg is not an image that Pillow can read").wait_for()
     pictures = page.locator("img[src^='blob:']")
     page.wait_for_function("count => document.querySelectorAll(\"img[src^='blob:']\").length === count", arg=2)
     sizes = pictures.last.evaluate("image => image.decode().then(() => [image.naturalWidth, image.clientWidth])")
