@@ -205,10 +205,11 @@ def _walk(root: Path) -> Iterable[PurePosixPath]:
     seen, count = set(), 0
     for folder, folders, files in os.walk(root, followlinks=True, onerror=_give_up):
         real = os.path.realpath(folder)
-        folders[:] = [] if real in seen else sorted(name for name in folders if not _is_left_behind(name))
-        if real in seen:  # a link that leads back into its own tree
+        if real in seen:  # a link that leads back into the tree
+            folders.clear()
             continue
         seen.add(real)
+        folders[:] = (name for name in folders if not _is_left_behind(name))
         count += len(files)
         if count > MOST_FILES:
             raise ValueError(f"{root} holds more than {MOST_FILES:,} files; name the folder of the data set alone")

@@ -5,7 +5,7 @@ of an uninterrupted one. An image file that cannot be read is left out, named an
 takes its place.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
@@ -46,7 +46,7 @@ class Slot(NamedTuple):
 
 def batches_of(
     dataset: LabelledImages, recipe: Recipe, start: int = 0, augment: Augment | None = None, workers: int = 0
-) -> Iterator[tuple[list[Tensor], list[Target]]]:
+) -> Generator[tuple[list[Tensor], list[Target]], None, None]:
     """This process's share of every batch from step `start` on, determined by the recipe's seed.
 
     Raises ValueError for an empty data set or a batch that the processes cannot share evenly.
@@ -123,7 +123,7 @@ def _columns(items: list[tuple[Tensor, Target, list[str]]]) -> tuple[list[Tensor
     return list(images), list(targets), [problem for of_item in problems for problem in of_item]
 
 
-def _report_unreadable(batches: DataLoader) -> Iterator[tuple[list[Tensor], list[Target]]]:
+def _report_unreadable(batches: DataLoader) -> Generator[tuple[list[Tensor], list[Target]], None, None]:
     """The images and targets of each batch; every image left out is printed once."""
     reported = set()
     for images, targets, problems in batches:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from traceback import clear_frames
 from typing import Any
 
 import torch
@@ -70,12 +71,12 @@ def train(
     )
     keeper = Keeper(Path(out), card, recipe, len(dataset)) if out is not None and card is not None else None
     done, history = keeper.start(model, optimizer, resume) if keeper else (0, History())
+    batches = batches_of(dataset, recipe, done, augment, workers)
     bar = tqdm(total=recipe.steps, initial=done, desc="training", disable=not progress or rank() > 0)
     whole = True  # no step is half done
-    try:
-        with terminating() if keeper else nullcontext():
+    with terminating() if keeper else nullcontext():
+        try:
             replica = replicate(model)
-            batches = batches_of(dataset, recipe, done, augment, workers)
             for step, (images, targets) in zip(range(done, recipe.steps), batches, strict=True):
                 with deferred():
                     losses = loss_gradients(replica.train(), optimizer, recipe, step, images, targets)
@@ -94,18 +95,22 @@ def train(
                     keeper.save(model, optimizer, done, history)
                 if on_step:
                     on_step(done, model, history)
-    except BaseException as error:
-        bar.close()
-        if isinstance(error, FloatingPointError):
-            error.add_note(f"this was step {done + 1}, with {', '.join(image_names(dataset, recipe, done))}")
-        if keeper:
-            error.add_note(keeper.rescue(model, optimizer, done, history, whole))
-        raise
-    finally:
-        bar.close()
-        if keeper:
-            keeper.close()
-        model.eval()
+        except BaseException as error:
+            bar.close()
+            if isinstance(error, FloatingPointError):
+                error.add_note(f"this was step {done + 1}, with {', '.join(image_names(dataset, recipe, done))}")
+            with deferred(handle=False):  # the training ends already
+                if workers:
+                    clear_frames(error.__traceback__)  # the loader ends its processes here, and not at some later time
+                    batches.close()
+                if keeper:
+                    error.add_note(keeper.rescue(model, optimizer, done, history, whole))
+            raise
+        finally:
+            bar.close()
+            if keeper:
+                keeper.close()
+            model.eval()
     return history
 
 

@@ -116,8 +116,8 @@ class Evaluation:
     def __str__(self) -> str:
         iou = "0.50:0.95" if self.iou_threshold is None else f"{self.iou_threshold:.2f}"
         aside = f" ({self.set_aside} more are difficult or crowds, and do not count)" if self.set_aside else ""
-        images, objects = _number(self.images, "image"), _number(sum(self.ground_truths.values()), "object")
-        lines = [f"{images}, {objects} to find{aside}", f"style {self.style}, IoU {iou}"]
+        images, to_find = _number(self.images, "image"), _number(sum(self.ground_truths.values()), "object")
+        lines = [f"{images}, {to_find} to find{aside}", f"style {self.style}, IoU {iou}"]
         names = ("class", *self.per_class, "mAP")
         width = max(map(len, names))
         lines.append(f"{'class':{width}}  objects  AP")

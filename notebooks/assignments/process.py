@@ -154,6 +154,7 @@ class Pupil:
             hello = self._reply(time.monotonic() + START_SECONDS)
         except (ConnectionError, EOFError):
             Nursery.at_hand = None  # the next one may have more luck
+            self._end()
             self.nursery.errors.seek(0)
             raise RuntimeError(f"no process starts: {self.nursery.errors.read()[-2000:].decode()}") from None
         self.pid = hello["pid"]
@@ -165,8 +166,8 @@ class Pupil:
         if self.pid is not None:
             self.nursery.end(self.pid)
             self.pid = None
-            self.line.close()
-            _remove(self.scratch)
+        self.line.close()
+        _remove(self.scratch)
 
     def _recover(self) -> None:
         """Have the process listen again: drop what it is still at, or start it anew without what it ended at."""
@@ -257,8 +258,8 @@ def _take_over(argument: Any, after: Any) -> None:
 
 def _remove(folder: str) -> None:
     """Remove a folder with all that a student's code has made of it."""
-    try:
+    with suppress(OSError, RecursionError):  # it may be too deep, or keep everybody out
         shutil.rmtree(folder)
-    except (OSError, RecursionError):  # it is too deep, or its rights keep everybody out
+    if os.path.exists(folder):
         for command in (["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
             subprocess.run([*command, folder], stderr=subprocess.DEVNULL)

@@ -224,17 +224,6 @@ TAKES_TOO_MUCH = (
         alone=True,
     ),
     Attempt(
-        "writes where nobody may look",
-        """
-        os.mkdir('dark', 0o300)
-        Path('dark/file').write_bytes(bytes(1_000))
-        time.sleep(9)
-        """,
-        "limits",
-        "",
-        alone=True,
-    ),
-    Attempt(
         "makes folders without end",
         """
         for _ in range(3000):

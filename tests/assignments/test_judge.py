@@ -208,12 +208,33 @@ def test_a_hand_in_has_its_time_and_no_more(tmp_path):
 
 
 def test_a_process_that_does_not_start_says_why(tmp_path, monkeypatch):
-    broken = tmp_path / "broken.py"
+    broken, desk = tmp_path / "broken.py", tmp_path / "handed_in"
+    desk.mkdir()
     broken.write_text("raise SystemExit('torch is not installed')")
     monkeypatch.setattr(process, "PUPIL", broken)
     monkeypatch.setattr(process.Nursery, "at_hand", None)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with pytest.raises(RuntimeError, match="torch is not installed"):
-        process.Pupil(tmp_path, walls.Limits())
+        process.Pupil(desk, walls.Limits())
+    assert sorted(tmp_path.iterdir()) == [broken, desk]
+
+
+def test_what_keeps_everybody_out_is_removed_too(tmp_path):
+    """In a process without root's privileges, whom nothing keeps out."""
+    folder = tmp_path / "scratch" / "closed" / "deep"
+    child = os.fork()
+    if not child:
+        try:
+            if walls.LINUX:
+                walls._give_up_privileges()
+            folder.mkdir(parents=True)
+            (folder / "file").touch()
+            folder.chmod(0)
+            process._remove(str(tmp_path / "scratch"))
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture

@@ -42,6 +42,8 @@ def _run(words: list[str], log: Path, file_size: int | None) -> None:
 
     from frcnn_edu.__main__ import main
 
+    # A worker of a DataLoader notices that its parent was killed only if that parent is not the fork server.
+    multiprocessing.set_start_method("fork" if sys.platform == "linux" else "spawn", force=True)
     torch.set_num_threads(1)
     if file_size is not None:
         import resource

@@ -136,6 +136,23 @@ def test_a_signal_in_the_middle_of_a_step_waits_for_its_end_and_the_run_is_saved
     assert same(resumed, run()[0])
 
 
+def test_a_signal_that_comes_while_a_run_is_being_saved_at_its_end_is_too_late(tmp_path, monkeypatch):
+    """torchrun sends one to every process when another has died."""
+    write, calls = Keeper._write, []
+
+    def interrupted(keeper, final, *rest):
+        calls.append(final.name)
+        if final.name == "step-000003":
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGINT)
+        write(keeper, final, *rest)
+
+    monkeypatch.setattr(Keeper, "_write", interrupted)
+    with pytest.raises(RuntimeError, match="the other one died") as stop:
+        run(tmp_path, on_step=at_step(3, lambda: fail(RuntimeError("the other one died"))))
+    assert "step-000003" in stop.value.__notes__[-1]
+
+
 def test_a_signal_that_somebody_else_handles_is_left_to_them(tmp_path):
     came = []
     before = signal.signal(signal.SIGTERM, lambda *_: came.append(1))
