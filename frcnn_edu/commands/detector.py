@@ -228,10 +228,11 @@ def _predict(options: argparse.Namespace) -> int:
         picture = _picture_path(options.out, name)
         try:
             detections_figure(image, found["boxes"], names, found["scores"]).savefig(picture)
-            print(f"{name}: {len(names)} found, {picture}")
         except Exception as error:
             failed += _pass_over(f"{name}: {len(names)} found, but not drawn", error)
             picture.unlink(missing_ok=True)
+        else:
+            print(f"{name}: {len(names)} found, {picture}")
     return FAILED if failed else 0
 
 

@@ -124,9 +124,19 @@ def _columns(items: list[tuple[Tensor, Target, list[str]]]) -> tuple[list[Tensor
 
 
 def _report_unreadable(batches: DataLoader) -> Generator[tuple[list[Tensor], list[Target]], None, None]:
-    """The images and targets of each batch; every image left out is printed once."""
+    """The images and targets of each batch; every image left out is printed once.
+
+    Raises RuntimeError, as a DataLoader does, if a worker process has died in the middle of a transfer.
+    """
     reported = set()
-    for images, targets, problems in batches:
+    loaded = iter(batches)
+    while True:
+        try:
+            images, targets, problems = next(loaded)
+        except StopIteration:
+            return
+        except (OSError, EOFError) as error:  # no image file: those are left out
+            raise RuntimeError(f"a DataLoader worker has ended: {error}") from error
         for problem in problems:
             if problem not in reported:
                 reported.add(problem)

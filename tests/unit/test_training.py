@@ -300,6 +300,12 @@ def test_one_sound_image_is_enough_and_none_is_an_error():
             next(batches_of(Failing({0, 1}, OSError("gone"), length=2), recipe))
 
 
+def test_a_transfer_from_a_worker_that_broke_off_names_the_worker(monkeypatch):
+    monkeypatch.setattr("torch.utils.data.dataloader._SingleProcessDataLoaderIter.__next__", lambda _: fail(EOFError()))
+    with pytest.raises(RuntimeError, match="DataLoader worker has ended"):
+        next(batches_of(SCENES, RECIPE))
+
+
 def test_what_is_measured_leaves_out_an_image_that_cannot_be_read(capsys):
     broken = Failing({1, 4}, ImageError("a.jpg is damaged"), length=6)
     detections, targets = detect(fresh_model(), broken, batch_size=2, progress=False)
