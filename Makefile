@@ -8,7 +8,7 @@ PYTEST := $(PY) -m pytest --nbval-lax --nbval-current-env
 
 # uv installs where it is on the PATH, pip elsewhere; both take the versions in constraints.txt.
 UV := $(shell command -v uv 2>/dev/null)
-INSTALL := $(if $(UV),"$(UV)" pip install --compile-bytecode --python $(PY),$(PY) $(PIP) install)
+INSTALL := $(if $(UV),"$(UV)" pip install --python $(PY),$(PY) $(PIP) install)
 
 # The sizes of the pinned wheels, summed.
 ifeq "$(shell uname -s)" "Linux"
@@ -100,6 +100,6 @@ $(VENV)/.lessons $(VENV)/.test $(VENV)/.page $(VENV)/.teach: $(VENV)/.made pypro
 	@if $(PY) -c 'import sys; from importlib.util import find_spec; sys.exit(not find_spec("torch"))'; \
 		then echo "Installing into $(VENV) what is missing there; torch is there already."; \
 		else echo "Installing the course into $(VENV). About to fetch $(SIZE)."; \
-		echo "If this is interrupted, the same command goes on: files that arrived whole are not fetched again."; fi
+		echo "If this is interrupted, call it again: what $(if $(UV),uv,pip) has put into its cache is not fetched again."; fi
 	$(INSTALL) --constraint constraints.txt --editable '.[$(patsubst .%,%,$(@F))]'
 	@touch $(VENV)/.lessons $@

@@ -15,7 +15,7 @@ from torch import nn
 from benchmarks.measure import SIDES, peak_memory
 from benchmarks.models import torchvisions
 from frcnn_edu import backbones
-from frcnn_edu.__main__ import open_data
+from frcnn_edu.commands.detector import open_data
 from frcnn_edu.faster_rcnn import fasterrcnn_tiny
 from frcnn_edu.training.checkpoints import Recipe
 from frcnn_edu.training.loop import batches_of, evaluate, train_step

@@ -1,634 +1,83 @@
-"""The command line: ``frcnn-edu lab | page | train | evaluate | predict | look | download``.
+"""The command line: ``frcnn-edu COMMAND``, or ``python -m frcnn_edu COMMAND``; ``--help`` lists the commands.
 
-``python -m frcnn_edu`` is the same program.
-
-Each command is a thin layer over functions of the package; ``--help`` after any of them lists its options. Under
-``torchrun``, train and evaluate share the work among the processes.
+What they do is in `commands`. Only the module of the given command is loaded, because torch takes seconds.
 """
 
 import argparse
 import difflib
-import errno
-import json
-import math
-import os
 import re
 import sys
-import tempfile
 import warnings
-from collections.abc import Callable
-from dataclasses import asdict
-from importlib.util import find_spec
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
 import shtab
-import torch
-import torch.distributed as dist
-from torch import Tensor
-from torch.utils.data import Dataset
-from tqdm.auto import tqdm
 
-import frcnn_edu
-from frcnn_edu.course.lab import lab, lab_options, page, page_options
-from frcnn_edu.datasets.download import download
-from frcnn_edu.faster_rcnn import BUILDERS, FasterRCNN
-from frcnn_edu.training.checkpoints import BEST, FREEZING, History, ModelCard, Recipe, load_model
-from frcnn_edu.training.distributed import rank
-from frcnn_edu.training.loop import evaluate, train
-from frcnn_edu.training.metrics import STYLES
+from frcnn_edu import __version__
+from frcnn_edu.commands.reporting import EXPECTED, FAILED, SIGNALLED, complain, show_plainly
 
-SHAPES = {"shapes": None, "shapes-plain": "PLAIN", "shapes-hard": "HARD"}
-SHAPES_LENGTH = {"train": 10_000, "val": 200, "test": 200}
-AUGMENTATIONS = {"mirror": {}, "all-ways": {"flip_vertically": 0.5}}
-"""What `augmentation` is called with, by the names of --augment."""
+COMMANDS = {
+    "lab": ("lab", "open the lessons in JupyterLab, in copies of your own", "lab my_lessons"),
+    "page": ("lab", "open a page to drop photographs on and see what is found", "page --weights runs/bccd"),
+    "train": ("detector", "train a detector on images with boxes", "train --data data/bccd --out runs/bccd"),
+    "evaluate": ("detector", "measure how good a detector is", "evaluate --data data/bccd --weights runs/bccd"),
+    "predict": ("detector", "find objects in pictures", "predict photo.jpg --weights runs/bccd --out found"),
+    "look": ("detector", "report what a folder of images and boxes holds", "look --data data/bccd --out look.png"),
+    "download": ("detector", "fetch a data set", "download bccd"),
+}
+"""Every command: the module of `commands` that holds it, its line of help, and an example."""
 
-SECONDS_BETWEEN_CURVES = 20
-
-FAILED, SIGNALLED = 1, 128
-"""Exit statuses: of a command that failed, and, with the signal's number added, of one that a signal ended."""
-
-EXPECTED = (ValueError, TypeError, OSError, ArithmeticError, ImportError, RuntimeError, MemoryError)
-"""What ends a command in one line; any other error is a fault of the program and shows its traceback."""
-
-OnStep = Callable[[int, FasterRCNN, History], None]
+COMPLETION = "--print-completion"
 
 
-def open_data(name: str, split: str, class_names: tuple[str, ...] | None = None, training: bool = False) -> Dataset:
-    """A data set by name or folder: generated shapes, or a folder in VOC's or COCO's layout.
-
-    For training, difficult and crowd boxes are left out. Raises FileNotFoundError if there is no such data set.
-    """
-    if name in SHAPES:
-        from frcnn_edu.datasets import shapes
-
-        if split not in SHAPES_LENGTH:
-            raise ValueError(f"shapes have the splits {', '.join(SHAPES_LENGTH)}, got {split!r}")
-        config = getattr(shapes, SHAPES[name]) if SHAPES[name] else None
-        scenes = shapes.Shapes(SHAPES_LENGTH[split], split=split, config=config)
-        if class_names is not None and len(class_names) != len(scenes.class_names):
-            raise ValueError(f"{name} have {len(scenes.class_names) - 1} classes, the weights {len(class_names) - 1}")
-        return scenes
-    from frcnn_edu.datasets.folder import open_folder
-
-    return open_folder(name, split, class_names, for_training=training, quiet=rank() > 0)
-
-
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; an error that the user can mend is printed in one line."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a name that the console cannot print gets question marks
-    options = _parse(arguments)
+    options = _parse(sys.argv[1:] if arguments is None else arguments)
     with warnings.catch_warnings():
-        warnings.showwarning = _show_plainly
+        warnings.showwarning = show_plainly
         try:
             return options.run(options) or 0
         except KeyboardInterrupt as stop:
-            _complain(options.command, stop)
+            complain(options.command, stop)
             return SIGNALLED + getattr(stop, "number", 2)
         except EXPECTED as error:
-            _complain(options.command, error)
+            complain(options.command, error)
             return FAILED
-        finally:
-            if dist.is_available() and dist.is_initialized():
-                dist.destroy_process_group()
-
-
-# train
-
-
-def _train(options: argparse.Namespace) -> None:
-    recipe = Recipe(
-        steps=options.steps,
-        batch_size=options.batch_size,
-        learning_rate=options.learning_rate,
-        warmup=options.warmup,
-        clip_norm=options.clip_norm,
-        seed=options.seed,
-        augment=options.augment,
-    )
-    device = _device(options.device)
-    watchers = [_tensorboard(options.out / "tensorboard")] if options.log == "tensorboard" else []
-    dataset = open_data(options.data, options.split, training=True)
-    if options.data in SHAPES and rank() == 0:  # a folder prints its summary itself
-        print(f"{len(dataset)} generated images, {len(dataset.class_names) - 1} classes")
-    freezing = {"frozen_backbone": True} if options.weights_backbone and options.model in FREEZING else {}
-    card = ModelCard(options.model, tuple(dataset.class_names), freezing | dict(options.option))
-    measure = _measuring(options, card) if options.eval_every else None
-    torch.manual_seed(recipe.seed)
-    more = {"weights_backbone": options.weights_backbone} if options.weights_backbone and not options.resume else {}
-    model = card.build(**more).to(device)
-    augment = None
-    if recipe.augment:
-        from frcnn_edu.datasets.augment import augmentation
-
-        augment = augmentation(**AUGMENTATIONS[recipe.augment])
-    if find_spec("matplotlib"):
-        from frcnn_edu.viz.live_curve import LiveCurve
-
-        watchers.append(LiveCurve(recipe.steps, SECONDS_BETWEEN_CURVES, options.out / "curves.png"))
-
-    def on_step(*step: object) -> None:
-        for watcher in [_print_measured, *watchers] if rank() == 0 else []:
-            watcher(*step)
-
-    history = train(
-        model,
-        dataset,
-        recipe,
-        options.out,
-        card,
-        resume=options.resume,
-        checkpoint_every=options.checkpoint_every,
-        augment=augment,
-        workers=options.workers,
-        measure=measure,
-        measure_every=options.eval_every,
-        on_step=on_step,
-    )
-    if rank() == 0:
-        print(f"trained {recipe.steps} steps; the weights are in {options.out}")
-        if history.best is not None:
-            mean = history.measured[history.best]
-            print(f"the best were those after step {history.best}, mAP {mean:.4f}; they are in {options.out / BEST}")
-
-
-def _measuring(options: argparse.Namespace, card: ModelCard) -> Callable[[FasterRCNN], float]:
-    """What measures the mAP on the split of --eval-split."""
-    dataset = open_data(options.data, options.eval_split, card.class_names)
-    return lambda model: evaluate(model, dataset, class_names=card.class_names).map
-
-
-def _print_measured(done: int, _model: FasterRCNN, history: History) -> None:
-    if done in history.measured:
-        best = "" if history.best in (None, done) else f", best {history.measured[history.best]:.4f} ({history.best})"
-        tqdm.write(f"step {done}: mAP {history.measured[done]:.4f}{best}")
-
-
-def _tensorboard(folder: Path) -> OnStep:
-    """Writes losses and mAP as TensorBoard reads them; raises ImportError if it is not installed."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise ImportError("--log tensorboard needs a package that is missing: pip install tensorboard") from None
-    writers = []
-
-    def write(done: int, _model: FasterRCNN, history: History) -> None:
-        if not writers:  # now, because it makes the folder
-            writers.append(SummaryWriter(folder, purge_step=done))
-        for name, losses in history.losses.items():
-            writers[0].add_scalar(f"loss/{name}", losses[-1], done)
-        if done in history.measured:
-            writers[0].add_scalar("mAP", history.measured[done], done)
-        writers[0].flush()
-
-    return write
-
-
-# evaluate
-
-
-def _evaluate(options: argparse.Namespace) -> None:
-    model, card = load_model(options.weights, _device(options.device))
-    dataset = open_data(options.data, options.split, card.class_names)
-    if options.json and rank() == 0:
-        _make_place(options.json)
-    result = evaluate(model, dataset, options.style, card.class_names, options.batch_size)
-    if rank() > 0:
-        return
-    if options.json:
-        report = {key: value for key, value in asdict(result).items() if key not in ("curves", "coco_lines")}
-        report = {key: value for key, value in report.items() if value is not None}
-        _write_json(options.json, {"data": options.data, "split": options.split, **_without_nan(report)})
-    print(f"{options.data}, split {options.split}")
-    print(result)
-    if result.images < len(dataset):
-        print(f"{len(dataset) - result.images} more images could not be read and are left out")
-
-
-def _make_place(path: Path) -> None:
-    """Make the folder of a file that will be written; raises OSError now, and not after the work."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, "this is a folder; name a file", str(path))
-    with tempfile.TemporaryFile(dir=path.parent):
-        pass
-
-
-def _without_nan(report: dict[str, object]) -> dict[str, object]:
-    """With None for NaN, which JSON does not have."""
-    plain = {name: _without_nan(value) if isinstance(value, dict) else value for name, value in report.items()}
-    return {name: None if value != value else value for name, value in plain.items()}
-
-
-def _write_json(path: Path, content: object) -> None:
-    draft = path.with_name(f".{path.name}.part")
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    draft.write_text(text, encoding="utf-8", errors="backslashreplace")
-    draft.replace(path)
-
-
-# predict
-
-
-def _predict(options: argparse.Namespace) -> int:
-    from frcnn_edu.datasets.image_files import load_image
-    from frcnn_edu.viz import detections_figure
-
-    model, card = load_model(options.weights, _device(options.device))
-    options.out.mkdir(parents=True, exist_ok=True)
-    results = _GrowingJson(options.out / "detections.json")
-    failed = 0
-    for name in dict.fromkeys(options.images):
-        try:
-            image = load_image(name)
-            found = _detect(model, image, options.score)
-        except Exception as error:
-            failed += _pass_over(name, error)
-            continue
-        names = [card.class_names[label] for label in found["labels"].tolist()]
-        results.add(name, {"boxes": found["boxes"].tolist(), "scores": found["scores"].tolist(), "labels": names})
-        picture = _picture_path(options.out, name)
-        try:
-            detections_figure(image, found["boxes"], names, found["scores"]).savefig(picture)
-            print(f"{name}: {len(names)} found, {picture}")
-        except Exception as error:
-            failed += _pass_over(f"{name}: {len(names)} found, but not drawn", error)
-            picture.unlink(missing_ok=True)
-    return FAILED if failed else 0
-
-
-def _detect(model: FasterRCNN, image: Tensor, score: float) -> dict[str, Tensor]:
-    """The detections on one image that score at least `score`, on the CPU."""
-    with torch.no_grad():
-        found = model([image.to(next(model.parameters()).device)])[0]
-    keep = found["scores"] >= score
-    return {name: values[keep].cpu() for name, values in found.items()}
-
-
-def _pass_over(name: str, error: Exception) -> int:
-    """Print what went wrong; counts 1."""
-    sentence = _sentence(error)
-    print(f"passed over: {sentence}" if name in sentence else f"passed over {name}: {sentence}", file=sys.stderr)
-    return 1
-
-
-class _GrowingJson:
-    """A file with one JSON object that is complete after every entry, so that nothing is lost whatever happens next."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.end = path, 1
-        path.write_bytes(b"{\n}\n")
-
-    def add(self, name: str, value: object) -> None:
-        """Append an entry; raises OSError if the disk is full, with the file as it was before."""
-        key, value = (json.dumps(one, ensure_ascii=False, allow_nan=False) for one in (name, value))
-        comma = "," if self.end > 1 else ""
-        entry = f"{comma}\n  {key}: {value}".encode(errors="backslashreplace")
-        try:
-            self._write(entry + b"\n}\n")
-        except OSError as error:
-            self._write(b"\n}\n")
-            raise OSError(error.errno, error.strerror, str(self.path)) from None
-        self.end += len(entry)
-
-    def _write(self, content: bytes) -> None:
-        with self.path.open("r+b") as file:
-            file.truncate(self.end)
-            file.seek(self.end)
-            file.write(content)
-
-
-def _picture_path(folder: Path, name: str) -> Path:
-    """A PNG in `folder` with the name of the picture, numbered if there is such a file already."""
-    stem, number = Path(name).stem, 1
-    path = folder / f"{stem}.png"
-    while path.exists():
-        number += 1
-        path = folder / f"{stem}-{number}.png"
-    return path
-
-
-# look
-
-
-def _look(options: argparse.Namespace) -> None:
-    from frcnn_edu.datasets.folder import read_folder
-    from frcnn_edu.datasets.look import report_content, report_text
-
-    dataset = read_folder(options.data, options.split)
-    for path in (options.json, options.out):
-        if path:
-            _make_place(path)
-    if options.json:
-        _write_json(options.json, report_content(dataset))
-    print(report_text(dataset))
-    if options.out:
-        from frcnn_edu.viz import draw_examples
-
-        draw_examples(dataset).savefig(options.out)
-        print(f"{options.out} shows images with their boxes")
-
-
-# download
-
-
-def _download(options: argparse.Namespace) -> None:
-    print(download(options.name, options.out))
-
-
-# What several commands share
-
-
-def _device(name: str | None) -> torch.device:
-    """The device to work on; under torchrun each process joins the others and takes its own GPU.
-
-    Raises ValueError if this computer has no such device.
-    """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    available = [one for one in there if there[one]]
-    name = name or available[0]
-    try:
-        torch.zeros(1, device=name).item()
-    except (RuntimeError, AssertionError):
-        raise ValueError(f"--device {name}: PyTorch finds no such device here, but {', '.join(available)}") from None
-    if "WORLD_SIZE" in os.environ and not dist.is_initialized():
-        dist.init_process_group("nccl" if name == "cuda" else "gloo")
-        if name == "cuda":
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-            return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-    return torch.device(name)
-
-
-def _show_plainly(message: Warning | str, *_: object) -> None:
-    print(f"note: {message}", file=sys.stderr)
-
-
-def _complain(command: str, error: BaseException) -> None:
-    """Print one line: what happened, what is saved, and what to try next."""
-    parts = [_sentence(error), *getattr(error, "__notes__", []), _advice(command, error)]
-    print(f"frcnn_edu {command}: {'; '.join(part for part in parts if part)}", file=sys.stderr)
-
-
-def _sentence(error: BaseException) -> str:
-    """What an error says, in one line where PyTorch or the operating system says it in several."""
-    if isinstance(error, KeyboardInterrupt):
-        return str(error) or "stopped by Ctrl-C"
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        return f"the package {error.name} is not installed: pip install {error.name}"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
-    text = str(error).strip() or type(error).__name__
-    if text.startswith("Caught "):  # in a worker process: a traceback, and the error in its last line
-        return text.splitlines()[-1]
-    return text.splitlines()[0] if isinstance(error, RuntimeError) else text
-
-
-def _advice(command: str, error: BaseException) -> str:
-    """What to try next, where that is known."""
-    text = str(error)
-    if isinstance(error, FloatingPointError) and command == "train":
-        return (
-            "look at the boxes of these images, and begin again in another --out with a lower --learning-rate, "
-            "a longer --warmup or a smaller --clip-norm"
-        )
-    if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
-        return "give a smaller --batch-size, or smaller images with --option max_size=800 and a smaller min_size"
-    if "DataLoader worker" in text:
-        return "the computer may be short of memory: give fewer --workers, or 0 to load images in the training process"
-    if isinstance(error, OSError) and (error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in text):
-        return "free some space and repeat the command"
-    return ""
-
-
-# Options
-
-
-def _train_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--data",
-        required=True,
-        metavar="FOLDER",
-        help="a folder with images and boxes in VOC's or COCO's layout, or drawn shapes: " + ", ".join(SHAPES),
-    )
-    parser.add_argument("--split", default="train", help="the part of the data to train on (default: %(default)s)")
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="FOLDER", help="where the run goes: checkpoints, weights, curves"
-    )
-    parser.add_argument("--model", choices=list(BUILDERS), default="tiny", help="the detector (default: %(default)s)")
-    parser.add_argument(
-        "--weights-backbone",
-        metavar="NAME",
-        help="begin with a pretrained backbone, such as IMAGENET1K_V1; torchvision downloads it once",
-    )
-    parser.add_argument(
-        "--steps", type=_whole(1), default=Recipe.steps, help="how many batches to train on (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--batch-size", type=_whole(1), default=Recipe.batch_size, help="images per step (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--learning-rate",
-        type=_positive,
-        default=Recipe.learning_rate,
-        metavar="RATE",
-        help="the highest rate, reached after the warm-up (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--warmup",
-        type=_share,
-        default=Recipe.warmup,
-        metavar="SHARE",
-        help="share of the steps in which the rate rises (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--clip-norm",
-        type=_positive,
-        default=Recipe.clip_norm,
-        metavar="NORM",
-        help="longer gradients are shortened to this (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--augment",
-        nargs="?",
-        const="mirror",
-        choices=list(AUGMENTATIONS),
-        help="vary colours and mirror images left to right, or, with all-ways, upside down too",
-    )
-    parser.add_argument("--seed", type=_whole(0), default=Recipe.seed, help="of all that is random (default: 0)")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --out, with the same options")
-    parser.add_argument(
-        "--checkpoint-every",
-        type=_whole(1),
-        default=100,
-        metavar="STEPS",
-        help="how often to save (default: every %(default)s steps)",
-    )
-    parser.add_argument(
-        "--eval-every",
-        type=_whole(1),
-        metavar="STEPS",
-        help="measure mAP this often, and keep the best weights in the folder best of --out",
-    )
-    parser.add_argument(
-        "--eval-split", default="val", metavar="SPLIT", help="the part of the data to measure on (default: %(default)s)"
-    )
-    parser.add_argument("--log", choices=("tensorboard",), help="also write losses and mAP for TensorBoard, into --out")
-    parser.add_argument(
-        "--workers",
-        type=_whole(0),
-        default=0,
-        metavar="NUMBER",
-        help="processes that load images beside the training (default: 0)",
-    )
-    parser.add_argument(
-        "--option",
-        type=_option,
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a setting of the detector, such as min_size=480; may be given several times",
-    )
-    _device_option(parser)
-
-
-def _evaluate_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", required=True, metavar="FOLDER", help="the data, as for train")
-    parser.add_argument("--split", default="test", help="the part of the data to measure on (default: %(default)s)")
-    _weights_option(parser)
-    parser.add_argument(
-        "--style",
-        choices=STYLES,
-        default="voc",
-        help="voc: AP at IoU 0.5; voc07: the same from eleven points, as in the paper; coco: the mean over IoU 0.5 to "
-        "0.95, in COCO's twelve lines (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--batch-size", type=_whole(1), default=8, help="images at a time; the result is the same (default: 8)"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures into this file")
-    _device_option(parser)
-
-
-def _predict_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="picture files")
-    _weights_option(parser)
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="FOLDER", help="where the drawings and detections.json go"
-    )
-    parser.add_argument(
-        "--score", type=_share, default=0.5, help="leave out what scores less, 0 to 1 (default: %(default)s)"
-    )
-    _device_option(parser)
-
-
-def _look_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", required=True, metavar="FOLDER", help="a folder, or an annotation file in it")
-    parser.add_argument(
-        "--split",
-        default="train",
-        help="a split of the folder, all, or a share such as train:0.8 (default: %(default)s)",
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the report into this file, as data")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="draw nine images with their boxes into this file")
-
-
-def _download_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", choices=("voc2007", "bccd", "penn-fudan"), help="the data set")
-    parser.add_argument(
-        "--out", type=Path, default=Path("data"), metavar="FOLDER", help="where it goes (default: %(default)s)"
-    )
-
-
-def _weights_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--weights",
-        type=Path,
-        required=True,
-        metavar="FOLDER",
-        help="the --out of a training, whose newest weights are taken, or its folder best",
-    )
-
-
-def _device_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", help="cuda, mps or cpu (default: the fastest there is)")
-
-
-def _whole(least: int) -> Callable[[str], int]:
-    """Reads a whole number that is not below `least`."""
-
-    def read(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = least - 1
-        if value < least:
-            raise argparse.ArgumentTypeError(f"must be a whole number, {least} or more, got {text!r}")
-        return value
-
-    return read
-
-
-def _positive(text: str) -> float:
-    return _number(text, lambda value: 0 < value < math.inf, "a number above 0")
-
-
-def _share(text: str) -> float:
-    return _number(text, lambda value: 0 <= value <= 1, "a number from 0 to 1")
-
-
-def _number(text: str, valid: Callable[[float], bool], what: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not valid(value):
-        raise argparse.ArgumentTypeError(f"must be {what}, got {text!r}")
-    return value
-
-
-def _option(text: str) -> tuple[str, object]:
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise argparse.ArgumentTypeError(f"must be NAME=VALUE, got {text!r}")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
-
-
-COMMANDS = {
-    "lab": (lab, lab_options, "open the lessons in JupyterLab, in your own copies", ""),
-    "page": (page, page_options, "open a page to drop photographs on and see what is found", "--weights runs/bccd"),
-    "train": (_train, _train_options, "train a detector on images with boxes", "--data data/bccd --out runs/bccd"),
-    "evaluate": (_evaluate, _evaluate_options, "measure how good it is", "--data data/bccd --weights runs/bccd"),
-    "predict": (_predict, _predict_options, "find objects in pictures", "photo.jpg --weights runs/bccd --out found"),
-    "look": (_look, _look_options, "report what a folder of images and boxes holds", "--data data/bccd --out look.png"),
-    "download": (_download, _download_options, "fetch a data set", "bccd"),
-}
-"""Every command: what runs it, what adds its options to a parser, its line of help, and an example."""
 
 
 class _Parser(argparse.ArgumentParser):
     """Says in one line what is wrong with the options."""
 
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (--help lists the options)\n")
 
 
-def _parse(arguments: list[str] | None) -> argparse.Namespace:
+def _parse(given: Sequence[str]) -> argparse.Namespace:
     """The options of a command; ends the program if one is unknown or invalid."""
     parser = _Parser(prog="frcnn-edu", description="Faster R-CNN from scratch: a course and a detector.")
-    parser.add_argument("--version", action="version", version=f"%(prog)s {frcnn_edu.__version__}")
-    shtab.add_argument_to(parser, "--print-completion", help="print a script that completes these commands in a shell")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    shtab.add_argument_to(parser, COMPLETION, help="print a script that completes these commands in your shell")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    everything = any(word.startswith(COMPLETION) for word in given)
     parsers = {}
-    for name, (run, add_options, summary, example) in COMMANDS.items():
-        epilog = f"for example: {parser.prog} {name} {example}"
-        parsers[name] = commands.add_parser(name, help=summary, description=f"{summary.capitalize()}.", epilog=epilog)
-        add_options(parsers[name])
-        parsers[name].set_defaults(run=run)
-    options, unknown = parser.parse_known_args(arguments)
+    for name, (module, summary, example) in COMMANDS.items():
+        command = commands.add_parser(
+            name, help=summary, description=f"{summary.capitalize()}.", epilog=f"for example: frcnn-edu {example}"
+        )
+        if everything or name in given:
+            run, add_options = import_module(f"frcnn_edu.commands.{module}").COMMANDS[name]
+            add_options(command)
+            command.set_defaults(run=run)
+        for action in command._actions:
+            if action.type is Path or action.dest == "images":
+                action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab reads it
+        parsers[name] = command
+    options, unknown = parser.parse_known_args(given)
     if unknown:
         known = re.findall(r"--[a-z-]+", parsers[options.command].format_help())
         close = difflib.get_close_matches(unknown[0], known, n=1)

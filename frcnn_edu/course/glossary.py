@@ -18,7 +18,7 @@ class Term:
 TERMS = (
     Term("two-stage detector", "2단계 검출기", "first proposes regions, then classifies each of them", "00"),
     Term("ground truth", "정답", "the annotated boxes and classes, which the detector should predict", "00"),
-    Term("bounding box", "경계 상자", "the axis-parallel rectangle around an object", "00"),
+    Term("bounding box", "경계 상자", "the axis-aligned rectangle around an object", "00"),
     Term("background", "배경", "everything that is not an object; class 0", "00"),
     Term("backbone", "백본", "the convolutional network that turns the image into a feature map", "00"),
     Term("feature map", "특징 맵", "a coarse grid of cells, each with a vector of features", "00"),

@@ -1,7 +1,7 @@
-"""The lessons as a learner gets them: copies without outputs, in a folder where the learner's changes are kept.
+"""The learner's copies of the lessons: without outputs, in a folder where the learner's changes are kept.
 
-Each copy holds in its metadata a digest of the lesson it was made from. It tells a copy that the learner has changed
-from one that is as it was laid, and a lesson that has changed since from one that has not.
+The metadata of a copy has a digest of the lesson that it was made from, which shows whether the copy has been changed,
+and whether the lesson has been since.
 """
 
 import hashlib
@@ -17,10 +17,10 @@ MADE_FROM = "frcnn_edu_lesson"
 
 
 def lay_lessons(folder: Path) -> list[tuple[Path, Path]]:
-    """Write a copy of every lesson into `folder`, and replace those that the learner has neither changed nor run.
+    """Write a copy of every lesson into `folder`, replacing copies that were neither changed nor run.
 
-    Where the learner has, the copy stays and a newer version is written beside it. Returns these pairs: the learner's
-    copy, the newer version. Raises OSError where the folder cannot be written.
+    Other copies stay, and a newer version is written beside them. Returns pairs of such a copy and its newer version.
+    Raises OSError if the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     laid = ((folder / path.name, _lay(path, folder)) for path in sorted(course_folder("notebooks").glob("*.ipynb")))
@@ -28,7 +28,7 @@ def lay_lessons(folder: Path) -> list[tuple[Path, Path]]:
 
 
 def _lay(path: Path, folder: Path) -> Path | None:
-    """Write a copy of the lesson at `path` under the first name that no changed copy has; None if there is one."""
+    """Write a copy of the lesson at `path`, numbered if a changed copy has its name; None if it already exists."""
     lesson = _without_outputs(json.loads(path.read_text(encoding="utf-8")))
     lesson["metadata"][MADE_FROM] = digest = _digest(lesson)
     numbered = (folder / f"{path.stem}-{number}.ipynb" for number in count(2))
@@ -44,7 +44,7 @@ def _lay(path: Path, folder: Path) -> Path | None:
 
 
 def _state(copy: Path) -> tuple[str | None, bool]:
-    """The digest of the lesson that a copy was made from, and whether nobody has changed or run the copy since."""
+    """The digest of the lesson that a copy was made from, and whether the copy is neither changed nor run."""
     if not copy.exists():
         return None, True
     try:
@@ -52,7 +52,7 @@ def _state(copy: Path) -> tuple[str | None, bool]:
         made_from = lesson["metadata"][MADE_FROM]
         was_run = any(cell.get("outputs") for cell in lesson["cells"])
         return made_from, not was_run and made_from == _digest(lesson)
-    except (ValueError, KeyError, TypeError, AttributeError):  # no notebook, or none of ours
+    except (ValueError, KeyError, TypeError, AttributeError):  # not a notebook, or not made by us
         return None, False
 
 

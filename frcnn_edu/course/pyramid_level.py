@@ -53,9 +53,8 @@ def view_level(trace: Trace, config: Config, level: int, boxes: Tensor | None = 
     boxes = feature_map.new_zeros(0, 4) if boxes is None else batch.to_resized(boxes, 0)
     rpn = _one_level(trace.rpn, level)
     alone = Trace(batch, OrderedDict({names[level]: feature_map}), rpn, None, None, None)
-    return LevelView(
-        _denormalize(batch.tensors[0], config), boxes, alone, batch.tensors.shape[-1] // feature_map.shape[-1]
-    )
+    stride = batch.tensors.shape[-1] // feature_map.shape[-1]
+    return LevelView(_denormalize(batch.tensors[0], config), boxes, alone, stride)
 
 
 def _denormalize(image: Tensor, config: Config) -> Tensor:

@@ -1,14 +1,14 @@
-"""Exercises: what the learner writes, checked at once, and diagnosed.
+"""Exercises: the learner writes a function, and a check says at once whether it is right or what went wrong.
 
     check("base_anchors", base_anchors)
 
-runs the learner's function on a few cases and returns a `Result`: passed, or one sentence that names the misconception
-and a picture of expected beside got. It raises nothing for a wrong answer, so a lesson runs on whether or not its
-exercises are done.
+runs the function on a few cases and returns a `Result`: passed, or a sentence that names the misconception and a
+picture of the expected answer beside the learner's. A wrong answer raises nothing, so a lesson runs on whether or not
+its exercises are done.
 
-`running` calls the function within a time limit, `answers` reads what it returned, `exercise` compares that with the
-right recipe and with the recipes that go wrong; one module per lesson holds the recipes. What is drawn at random has no
-one right value: `drawing` judges that.
+`running` calls the function within a time limit, `answers` reads what it returned as numbers, `exercise` compares them
+with the reference solution and with its known slips, and says how to add an exercise; `answer_plots` draws. The
+exercises themselves are in one module per lesson, and one more for `sample_anchors`, whose answers are random.
 """
 
 from frcnn_edu.exercises.exercise import Result, check

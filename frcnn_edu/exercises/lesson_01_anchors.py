@@ -1,302 +1,164 @@
-"""Exercises of lesson 01: `base_anchors` and `grid_anchors`, with what people write instead.
-
-Both recipes are written for the slips, not for beauty; `frcnn_edu.anchors` is the code to learn from.
-"""
+"""Exercises of lesson 01: `base_anchors` and `grid_anchors`. The code to learn from is `frcnn_edu.anchors`."""
 
 import torch
 from torch import Tensor
 
-from frcnn_edu.exercises.exercise import TOLERANCE, Exercise, Step, same_rows_in_another_order
-from frcnn_edu.exercises.pictures import draw_beside
+from frcnn_edu.exercises import answer_plots
+from frcnn_edu.exercises.exercise import TOLERANCE, Exercise, Hints, Step, rows, same_rows_in_another_order
 
-ANOTHER_ORDER = "The boxes are right, but in another order: {}."
 PAPER = ([128.0, 256.0, 512.0], [0.5, 1.0, 2.0])
 
-SIDES = Step(
-    "sides",
-    "w = s / sqrt(r), h = s * sqrt(r)",
-    {
-        "upside down": "The ratio is upside down (or x and y are exchanged): height / width is meant, so a ratio of 2 "
-        "is a tall box. h = s·√r and w = s/√r.",
-        "no root": "The root is missing: with w = s/r and h = s·r the box is r² times as tall as it is wide. "
-        "Take √r for each side.",
-        "no root, upside down": "The root is missing, and the ratio is upside down: h = s·√r and w = s/√r.",
-        "h = s * r": "The area is not kept: with w = s and h = s·r it grows with the ratio. "
-        "Both sides must move: w = s/√r, h = s·√r.",
-        "w = s / r": "The area is not kept: with h = s and w = s/r it shrinks with the ratio. "
-        "Both sides must move: w = s/√r, h = s·√r.",
-        "w = s * r": "The area is not kept, and the ratio is upside down: w = s·r makes wide boxes of a ratio above 1. "
-        "w = s/√r, h = s·√r.",
-        "size is area": "The size is taken for the area: a size of 128 means a square of 128 by 128, of area 128².",
-        "ratio ignored": "Every box is a square: the aspect ratios are not used.",
-        "root on the height only": "Only the height follows the ratio, so the area is not kept: divide the width "
-        "by √r as well.",
-        "root on the width only": "Only the width follows the ratio, so the area is not kept: multiply the height "
-        "by √r as well.",
-    },
-)
-CORNERS = Step(
-    "corners",
-    "-w/2, -h/2, w/2, h/2",
-    {
-        "0, 0, w, h": "The boxes are not centred on 0: each row is 0, 0, w, h. A box round 0 reaches from -w/2 to w/2.",
-        "-w, -h, w, h": "The boxes are twice as wide and twice as tall as they should be: take half a side to each "
-        "side of the centre.",
-        "0, 0, w/2, h/2": "The boxes start at 0 and have half the sides: a box round 0 reaches from -w/2 to w/2.",
-        "w/2, h/2, -w/2, -h/2": "The corners are exchanged: x1, y1 comes first and is the smaller one.",
-        "x1, x2, y1, y2": "The four numbers stand in the order x1, x2, y1, y2; x1, y1, x2, y2 is due.",
-        "w, h": "Each row is w, h, w, h: turn sides into corners, -w/2, -h/2, w/2, h/2.",
-    },
-)
-ORDER = Step(
-    "order",
-    "ratio by ratio",
-    {
-        "size by size": "The order is size by size; ratio by ratio is due: the outer loop runs over the ratios, "
-        "the inner one over the sizes.",
-        "in pairs": "Each size met only one ratio, as with zip. Every size meets every ratio: R·S boxes.",
-    },
-)
-ROUNDING = Step(
-    "rounding",
-    "none",
-    {
-        "round": "The numbers are rounded to whole pixels. torchvision does that too, but it costs the exact area: "
-        "leave them as they are.",
-        "cut": "The numbers have lost what lies behind the point: is there an int() or a //?",
-        "floor": "The numbers are rounded down to whole pixels: is there a // or a floor?",
-    },
-)
-ARGUMENTS = Step(
-    "arguments",
-    "used",
-    {
-        "the paper's": "It returns the paper's nine boxes whatever it is given: use the arguments "
-        "`sizes` and `aspect_ratios`."
-    },
-)
 
+class BaseAnchors(Exercise):
+    """`base_anchors(sizes, aspect_ratios)`: boxes around 0, ratio by ratio and size by size, (R * S, 4)."""
 
-def base_recipe(
-    sizes: list[float], aspect_ratios: list[float], sides: str, corners: str, order: str, rounding: str, arguments: str
-) -> Tensor:
-    """The base anchors with every step taken as named: -> (R * S, 4), or fewer where the slip says so."""
-    if arguments != ARGUMENTS.right:
-        sizes, aspect_ratios = PAPER
-    if order == "in pairs":
-        pairs = list(zip(sizes, aspect_ratios, strict=False))
-    elif order == "size by size":
-        pairs = [(size, ratio) for size in sizes for ratio in aspect_ratios]
-    else:
-        pairs = [(size, ratio) for ratio in aspect_ratios for size in sizes]
-    size, ratio = torch.tensor(pairs, dtype=torch.float64).unbind(1)  # (N,) each
-    boxes = _corners(*_sides(size, ratio, sides), corners)  # (N, 4)
-    return {"none": lambda x: x, "round": torch.round, "cut": torch.trunc, "floor": torch.floor}[rounding](boxes)
+    name = "base_anchors"
+    arguments = ("sizes", "aspect_ratios")
+    cases = (PAPER, ([30.0, 70.0], [0.25, 3.0, 1.5]), ([100.0, 45.0, 64.0, 20.0], [2.5]))
+    wanted_shape = "Return one row of 4 numbers per box."
+    draw = staticmethod(answer_plots.boxes_beside)
 
+    sides = Step(lambda s, r: (s / r**0.5, s * r**0.5)) | {
+        "The ratio is upside down, or x and y are exchanged. It is height / width, so a box of ratio 2 is tall: "
+        "h = s·√r and w = s/√r.": lambda s, r: (s * r**0.5, s / r**0.5),
+        "The root is missing: with w = s/r and h = s·r a box is r² times as tall as wide. "
+        "Take √r for each side.": lambda s, r: (s / r, s * r),
+        "The root is missing, and the ratio is upside down: h = s·√r and w = s/√r.": lambda s, r: (s * r, s / r),
+        "The area is not kept: with w = s and h = s·r it grows with the ratio. "
+        "Change both sides: w = s/√r, h = s·√r.": lambda s, r: (s, s * r),
+        "The area is not kept: with h = s and w = s/r it shrinks with the ratio. "
+        "Change both sides: w = s/√r, h = s·√r.": lambda s, r: (s / r, s),
+        "The area is not kept, and the ratio is upside down: with w = s·r a ratio above 1 makes a wide box. "
+        "w = s/√r, h = s·√r.": lambda s, r: (s * r, s),
+        "The size is taken for the area: a size of 128 means a square of 128 by 128, "
+        "with an area of 128².": lambda s, r: (s**0.5 / r**0.5, s**0.5 * r**0.5),
+        "Every box is a square: the aspect ratios are not used.": lambda s, r: (s, s),
+        "Only the height follows the ratio, so the area changes: the width needs √r.": lambda s, r: (s, s * r**0.5),
+        "Only the width follows the ratio, so the area changes: the height needs √r.": lambda s, r: (s / r**0.5, s),
+    }
+    # As multiples of w, h, w, h.
+    corners = Step((-0.5, -0.5, 0.5, 0.5)) | {
+        "The boxes are not centred on 0: each row is 0, 0, w, h. A box around 0 is -w/2 to w/2.": (0, 0, 1, 1),
+        "The boxes are twice as wide and as tall as they should be: go half a side from the centre.": (-1, -1, 1, 1),
+        "The boxes start at 0 and have half the sides: a box around 0 is -w/2 to w/2.": (0, 0, 0.5, 0.5),
+        "The corners are exchanged: x1, y1 comes first and is the smaller one.": (0.5, 0.5, -0.5, -0.5),
+        "Each row is w, h, w, h: turn sides into corners, -w/2, -h/2, w/2, h/2.": (1, 1, 1, 1),
+    }
+    columns = Step([0, 1, 2, 3]) | {"The columns are x1, x2, y1, y2, but should be x1, y1, x2, y2.": [0, 2, 1, 3]}
+    pairs = Step(lambda sizes, ratios: [(s, r) for r in ratios for s in sizes]) | {
+        "The order is size by size, but should be ratio by ratio: "
+        "put the loop over the ratios outside.": lambda sizes, ratios: [(s, r) for s in sizes for r in ratios],
+        "Each size met only one ratio, as with zip, but it should meet every ratio: "
+        "that makes R·S boxes.": lambda sizes, ratios: list(zip(sizes, ratios, strict=False)),
+    }
+    rounding = Step(lambda boxes: boxes) | {
+        "The numbers are rounded to whole pixels, as in torchvision, but then the area is not exact.": torch.round,
+        "The numbers have lost their fractions: is there an int() or a //?": torch.trunc,
+        "The numbers are rounded down to whole pixels: is there a // or a floor?": torch.floor,
+    }
+    given = Step(lambda *given: given) | {
+        "It returns the paper's nine boxes whatever it is given: use `sizes` and `aspect_ratios`.": lambda *given: PAPER
+    }
 
-def _sides(size: Tensor, ratio: Tensor, way: str) -> tuple[Tensor, Tensor]:
-    root = ratio.sqrt()
-    return {
-        SIDES.right: (size / root, size * root),
-        "upside down": (size * root, size / root),
-        "no root": (size / ratio, size * ratio),
-        "no root, upside down": (size * ratio, size / ratio),
-        "h = s * r": (size, size * ratio),
-        "w = s / r": (size / ratio, size),
-        "w = s * r": (size * ratio, size),
-        "size is area": (size.sqrt() / root, size.sqrt() * root),
-        "ratio ignored": (size, size),
-        "root on the height only": (size, size * root),
-        "root on the width only": (size / root, size),
-    }[way]
+    def reference(self, sizes: list[float], aspect_ratios: list[float]) -> Tensor:
+        pairs = torch.tensor(self.pairs(*self.given(sizes, aspect_ratios)), dtype=torch.float64)  # (R * S, 2)
+        w, h = self.sides(*pairs.unbind(dim=1))  # (R * S,) each
+        boxes = torch.stack((w, h, w, h), dim=1) * torch.tensor(self.corners)  # (R * S, 4)
+        return self.rounding(boxes[:, self.columns])
 
+    def shape_hints(self, sizes: list[float], aspect_ratios: list[float]) -> Hints:
+        r, s = len(aspect_ratios), len(sizes)
+        return [
+            ((r * r, 4), "Every ratio met every ratio: ratios should meet sizes."),
+            ((s, 4), f"That is one box per size, but each of the {s} sizes meets each of the {r} ratios."),
+            ((r, 4), f"That is one box per ratio, but each of the {r} ratios meets each of the {s} sizes."),
+            ((1, 4), "That is a single box. Is the `return` inside the loop?"),
+            ((r + s, 4), f"That is R + S rows, but every size meets every ratio: R·S = {r * s} rows."),
+        ]
 
-def _corners(w: Tensor, h: Tensor, way: str) -> Tensor:
-    o = torch.zeros_like(w)
-    columns = {
-        CORNERS.right: (-w / 2, -h / 2, w / 2, h / 2),
-        "0, 0, w, h": (o, o, w, h),
-        "-w, -h, w, h": (-w, -h, w, h),
-        "0, 0, w/2, h/2": (o, o, w / 2, h / 2),
-        "w/2, h/2, -w/2, -h/2": (w / 2, h / 2, -w / 2, -h / 2),
-        "x1, x2, y1, y2": (-w / 2, w / 2, -h / 2, h / 2),
-        "w, h": (w, h, w, h),
-    }[way]
-    return torch.stack(columns, dim=1)
-
-
-def base_row_hints(sizes: list[float], aspect_ratios: list[float]) -> list[tuple[int, str]]:
-    """What a wrong number of base anchors tells."""
-    ratios, number = len(aspect_ratios), len(sizes)
-    return [
-        (ratios * ratios, "every ratio met every ratio; ratios should meet sizes."),
-        (number, f"one box per size; each of the {number} sizes meets each of the {ratios} ratios."),
-        (ratios, f"one box per ratio; each of the {ratios} ratios meets each of the {number} sizes."),
-        (1, "a single box. Does the `return` stand inside the loop?"),
-        (ratios + number, f"that is R + S rows; every size meets every ratio, so R·S = {ratios * number} are due."),
-    ]
-
-
-def inspect_base(right: Tensor, answer: Tensor) -> str:
-    """What is wrong with base anchors that no known slip explains."""
-    if same_rows_in_another_order(right, answer):
-        return ANOTHER_ORDER.format("ratio by ratio is due, and the sizes within each ratio in the order given")
-    centers = (answer[:, :2] + answer[:, 2:]).abs()  # (N, 2)
-    if (centers > TOLERANCE).any():
-        return f"Row {_first((centers > TOLERANCE).any(dim=1))} is not centred on 0: x1 = -x2 and y1 = -y2 are due."
-    wide, tall = answer[:, 2] - answer[:, 0], answer[:, 3] - answer[:, 1]
-    area, wanted = wide * tall, (right[:, 2] - right[:, 0]) * (right[:, 3] - right[:, 1])
-    off = (area - wanted).abs() > 1e-3 * wanted
-    if off.any():
+    def explain_values(self, case: tuple, right: Tensor, answer: Tensor) -> str:
+        if same_rows_in_another_order(right, answer):
+            return "The boxes are right, but in another order: go ratio by ratio, and in each through the sizes."
+        centers = (answer[:, :2] + answer[:, 2:]).abs().amax(dim=1)  # (N,)
+        if (centers > TOLERANCE).any():
+            return f"Row {_first(centers > TOLERANCE)} is not centred on 0, where x1 = -x2 and y1 = -y2."
+        area, wanted = ((boxes[:, 2:] - boxes[:, :2]).prod(dim=1) for boxes in (answer, right))
+        off = (area - wanted).abs() > 1e-3 * wanted
+        if not off.any():
+            return super().explain_values(case, right, answer)
         row = _first(off)
-        return f"The area of row {row} is {area[row]:.0f}, but size² = {wanted[row]:.0f} is due, whatever the ratio."
-    return ""
+        return f"The area of row {row} is {area[row]:.0f}, but should be size² = {wanted[row]:.0f}, whatever the ratio."
 
 
-BASE = Exercise(
-    name="base_anchors",
-    arguments=("sizes", "aspect_ratios"),
-    cases=(PAPER, ([30.0, 70.0], [0.25, 3.0, 1.5]), ([100.0, 45.0, 64.0, 20.0], [2.5])),
-    recipe=base_recipe,
-    steps=(SIDES, CORNERS, ORDER, ROUNDING, ARGUMENTS),
-    row_hints=base_row_hints,
-    inspect=inspect_base,
-    draw=draw_beside,
-)
+class GridAnchors(Exercise):
+    """`grid_anchors(base_anchors, feature_size, stride)`: base anchors on every cell, (H * W * A, 4)."""
 
-GRID_ORDER = Step(
-    "order",
-    "rows, columns, anchors",
-    {
-        "columns first": "The grid runs down the columns; along the rows is due: the column changes faster "
-        'than the row. With meshgrid that is indexing="ij" and y before x.',
-        "anchors first": "All cells of the first anchor come first; cell by cell is due: "
-        "all anchors of a cell, then the next cell.",
-    },
-)
-CENTER = Step(
-    "center",
-    "(j * stride, i * stride)",
-    {
-        "exchanged": "x and y are exchanged: the column j moves a box in x, the row i in y.",
-        "middle": "The centres lie in the middle of the cells (offset 0.5). Here, as in torchvision, the offset is 0: "
-        "cell (i, j) is centred on (j·stride, i·stride).",
-        "from 1": "The cells are counted from 1: the first centre lies on (0, 0).",
-        "no stride": "The stride is not used: a step of one cell is `stride` pixels.",
-        "stretched": "The last centre lies too far out, as with linspace up to the border: "
-        "neighbours are exactly one stride apart.",
-        "all on (0, 0)": "All cells have their anchors at the same place: add each cell's centre to the base anchors.",
-    },
-)
-SHIFT = Step(
-    "shift",
-    "both corners",
-    {
-        "first corner": "Only x1 and y1 are moved: both corners of a box move by the centre.",
-        "last corner": "Only x2 and y2 are moved: both corners of a box move by the centre.",
-        "minus": "The centre is subtracted where it should be added.",
-        "x, x, y, y": "The shift is x, x, y, y, but a box is x1, y1, x2, y2: shift by x, y, x, y.",
-    },
-)
-READING = Step(
-    "reading",
-    "(H, W)",
-    {"(W, H)": "feature_size is (H, W), rows before columns; it was read as (W, H)."},
-)
+    name = "grid_anchors"
+    arguments = ("base_anchors", "feature_size", "stride")
+    cases = (
+        (rows("-23 -11.5 23 11.5, -16 -16 16 16, -11.5 -23 11.5 23"), (2, 3), 16),
+        (rows("-10 -20 10 20, -6 -6 6 6"), (4, 2), 10),
+        (rows("-8 -4 8 4"), (3, 5), 32),
+    )
+    wanted_shape = "Return one row of 4 numbers per box."
+    draw = staticmethod(answer_plots.boxes_beside)
 
+    order = Step((0, 1, 2, 3)) | {
+        "The grid runs down the columns, but should run along the rows, so that the column changes faster. With "
+        'meshgrid that is indexing="ij" and y before x.': (1, 0, 2, 3),
+        "All cells of the first anchor come first. Go cell by cell, with all anchors of a cell together.": (2, 0, 1, 3),
+    }
+    axes = Step(lambda y, x: (y, x)) | {
+        "x and y are exchanged: the column j moves a box in x, the row i in y.": lambda y, x: (x, y),
+    }
+    places = Step(lambda cells, stride: cells * stride) | {
+        "The centres lie in the middle of the cells (offset 0.5). Here, as in torchvision, the offset is 0: cell "
+        "(i, j) is centred on (j·stride, i·stride).": lambda cells, stride: (cells + 0.5) * stride,
+        "The cells are counted from 1: the first centre lies on (0, 0).": lambda cells, stride: (cells + 1) * stride,
+        "The stride is not used: a step of one cell is `stride` pixels.": lambda cells, stride: cells,
+        "The last centre lies too far out, as with linspace up to the border: neighbours are exactly one stride "
+        "apart.": lambda cells, stride: cells * stride * len(cells) / max(len(cells) - 1, 1),
+        "All cells have their anchors in one place: add the centre of each cell.": lambda cells, stride: 0 * cells,
+    }
+    shift = Step(lambda x, y: (x, y, x, y)) | {
+        "Only x1 and y1 are moved: both corners of a box move by the centre.": lambda x, y: (x, y, 0 * x, 0 * y),
+        "Only x2 and y2 are moved: both corners of a box move by the centre.": lambda x, y: (0 * x, 0 * y, x, y),
+        "The centre is subtracted, but should be added.": lambda x, y: (-x, -y, -x, -y),
+        "The shift is x, x, y, y, but a box is x1, y1, x2, y2: shift by x, y, x, y.": lambda x, y: (x, x, y, y),
+    }
+    size = Step(lambda height, width: (height, width)) | {
+        "feature_size is (H, W), rows before columns, but was read as (W, H).": lambda height, width: (width, height),
+    }
 
-def grid_recipe(
-    base_anchors: Tensor,
-    feature_size: tuple[int, int],
-    stride: float,
-    order: str,
-    center: str,
-    shift: str,
-    reading: str,
-) -> Tensor:
-    """The anchors of a map with every step taken as named: -> (H * W * A, 4)."""
-    height, width = feature_size if reading == READING.right else feature_size[::-1]
-    rows, columns = _places(height, stride, center), _places(width, stride, center)
-    y, x = torch.meshgrid(rows, columns, indexing="ij")  # (H, W) each
-    if center == "exchanged":
-        y, x = x, y
-    o = torch.zeros_like(x)
-    moves = {
-        SHIFT.right: (x, y, x, y),
-        "first corner": (x, y, o, o),
-        "last corner": (o, o, x, y),
-        "minus": (-x, -y, -x, -y),
-        "x, x, y, y": (x, x, y, y),
-    }[shift]
-    boxes = torch.stack(moves, dim=-1)[:, :, None] + base_anchors.double()  # (H, W, A, 4)
-    axes = {GRID_ORDER.right: (0, 1, 2, 3), "columns first": (1, 0, 2, 3), "anchors first": (2, 0, 1, 3)}[order]
-    return boxes.permute(axes).reshape(-1, 4)
+    def reference(self, base_anchors: Tensor, feature_size: tuple[int, int], stride: float) -> Tensor:
+        sides = [self.places(torch.arange(n, dtype=torch.float64), stride) for n in self.size(*feature_size)]
+        y, x = self.axes(*torch.meshgrid(*sides, indexing="ij"))  # (H, W) each
+        boxes = torch.stack(self.shift(x, y), dim=-1)[:, :, None] + base_anchors.double()  # (H, W, A, 4)
+        return boxes.permute(self.order).reshape(-1, 4)
+
+    def shape_hints(self, base_anchors: Tensor, feature_size: tuple[int, int], stride: float) -> Hints:
+        (h, w), a = feature_size, len(base_anchors)
+        return [
+            ((h * w, 4), f"That is one box per cell, but each cell has {a}."),
+            ((w * a, 4), "That is a single row of cells. Is the `return` inside the loop?"),
+            ((h * a, 4), "That is a single column of cells. Is the `return` inside the loop?"),
+            ((a, 4), "That is a single cell. Is the `return` inside the loop, or is the list emptied in each round?"),
+            (((h + 1) * (w + 1) * a, 4), f"That is one row and one column of cells too many: the map is {h} by {w}."),
+            (((h - 1) * (w - 1) * a, 4), f"That is one row and one column of cells too few: the map is {h} by {w}."),
+            ((int(h * stride) * int(w * stride) * a, 4), "That is one centre per pixel: take one every `stride`."),
+            ((min(h, w) * a, 4), "Rows and columns were paired, as with zip, but every row meets every column."),
+        ]
+
+    def explain_values(self, case: tuple, right: Tensor, answer: Tensor) -> str:
+        if same_rows_in_another_order(right, answer):
+            return "The boxes are right, but in another order: rows, then columns, then the anchors of the cell."
+        sides = (boxes[:, 2:] - boxes[:, :2] for boxes in (right, answer))
+        if torch.sub(*sides).abs().max() > TOLERANCE:
+            return super().explain_values(case, right, answer)
+        row = _first(((right - answer).abs() > TOLERANCE).any(dim=1))
+        (x, y), (wanted_x, wanted_y) = (boxes[row].reshape(2, 2).mean(dim=0).tolist() for boxes in (answer, right))
+        return f"Row {row} is centred on ({x:g}, {y:g}), but should be centred on ({wanted_x:g}, {wanted_y:g})."
 
 
-def _places(count: int, stride: float, way: str) -> Tensor:
-    """Where the centres of `count` cells lie along one side: (count,)."""
-    cells = torch.arange(count, dtype=torch.float64)
-    if way == "stretched":
-        return torch.linspace(0, count * stride, count, dtype=torch.float64)
-    shifted = {"middle": cells + 0.5, "from 1": cells + 1, "all on (0, 0)": 0 * cells}.get(way, cells)
-    return shifted if way == "no stride" else shifted * stride
-
-
-def grid_row_hints(base_anchors: Tensor, feature_size: tuple[int, int], stride: float) -> list[tuple[int, str]]:
-    """What a wrong number of anchors tells."""
-    height, width = feature_size
-    number = len(base_anchors)
-    return [
-        (height * width, f"one box per cell; each cell has {number}."),
-        (width * number, "that is a single row of cells. Does the `return` stand inside the loop?"),
-        (height * number, "that is a single column of cells. Does the `return` stand inside the loop?"),
-        (number, "that is a single cell. Does the `return` stand inside the loop, or is its list made anew each time?"),
-        (
-            (height + 1) * (width + 1) * number,
-            f"the map has one row and one column too many; it is {height} by {width}.",
-        ),
-        (
-            (height - 1) * (width - 1) * number,
-            f"the map has one row and one column too few; it is {height} by {width}.",
-        ),
-        (
-            int(height * stride) * int(width * stride) * number,
-            "one centre per pixel; one per cell is due, every `stride` pixels.",
-        ),
-        (min(height, width) * number, "rows and columns were paired, as with zip; every row meets every column."),
-    ]
-
-
-def inspect_grid(right: Tensor, answer: Tensor) -> str:
-    """What is wrong with the anchors of a map that no known slip explains."""
-    if same_rows_in_another_order(right, answer):
-        return ANOTHER_ORDER.format("rows, then columns, then the anchors of the cell are due")
-    sides = lambda boxes: boxes[:, 2:] - boxes[:, :2]  # noqa: E731
-    if ((sides(right) - sides(answer)).abs() > TOLERANCE).any():
-        return ""
-    row = _first(((right - answer).abs() > TOLERANCE).any(dim=1))
-    x, y = ((answer[row, :2] + answer[row, 2:]) / 2).tolist()
-    wanted_x, wanted_y = ((right[row, :2] + right[row, 2:]) / 2).tolist()
-    return f"Row {row} is centred on ({x:g}, {y:g}), but ({wanted_x:g}, {wanted_y:g}) is due."
-
-
-GRID = Exercise(
-    name="grid_anchors",
-    arguments=("base_anchors", "feature_size", "stride"),
-    cases=(
-        (torch.tensor([[-23.0, -11.5, 23.0, 11.5], [-16, -16, 16, 16], [-11.5, -23, 11.5, 23]]), (2, 3), 16),
-        (torch.tensor([[-10.0, -20.0, 10.0, 20.0], [-6.0, -6.0, 6.0, 6.0]]), (4, 2), 10),
-        (torch.tensor([[-8.0, -4.0, 8.0, 4.0]]), (3, 5), 32),
-    ),
-    recipe=grid_recipe,
-    steps=(GRID_ORDER, CENTER, SHIFT, READING),
-    row_hints=grid_row_hints,
-    inspect=inspect_grid,
-    draw=draw_beside,
-)
-
-EXERCISES = (BASE, GRID)
-
-
-def _first(rows: Tensor) -> int:
-    return int(rows.nonzero()[0])
+def _first(off: Tensor) -> int:
+    return int(off.nonzero()[0])

@@ -1,560 +1,281 @@
-"""Exercises of lesson 02: `box_iou`, `label_anchors` and `sample_anchors`, with what people write instead.
+"""Exercises of lesson 02: `box_iou` and `label_anchors`; `sample_anchors` has a module of its own.
 
-The recipes are written for the slips, not for beauty; `frcnn_edu.boxes` and `frcnn_edu.matching` are the code to learn
-from. Sampling has no one right answer: `drawing` says how it is checked.
+The code to learn from is `frcnn_edu.boxes` and `frcnn_edu.matching`.
 """
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from frcnn_edu.exercises import answer_plots
 from frcnn_edu.exercises.answers import as_numbers, kind_of
-from frcnn_edu.exercises.exercise import Exercise, Step
+from frcnn_edu.exercises.exercise import Case, Exercise, Hints, Step, listed, rows
 from frcnn_edu.exercises.running import Problem
-from frcnn_edu.exercises.sampling import SAMPLE
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-IOU_TOLERANCE = 1e-4
 HIGH, LOW = 0.7, 0.3
-MOST_CELLS = 50
-"""Larger tables than this are not drawn: a learner's may be of any size."""
-
-ANY_OVERLAP = "Intersections of boxes that do not meet must be 0: "
-MEETING = Step(
-    "meeting",
-    "each side from 0 up",
-    {
-        "not clamped": ANY_OVERLAP + "clamp width and height at 0 before they are multiplied.",
-        "product clamped": ANY_OVERLAP
-        + "clamp width and height each. Where both are negative their product is positive, "
-        "and clamping that comes too late.",
-        "abs": ANY_OVERLAP + "abs() makes a gap between two boxes into an overlap; clamp at 0 instead.",
-        "width alone": ANY_OVERLAP + "the width is clamped, the height must be too.",
-        "height alone": ANY_OVERLAP + "the height is clamped, the width must be too.",
-    },
-)
-CORNERS = Step(
-    "corners",
-    "max of first, min of last",
-    {
-        "exchanged": "min and max are exchanged: the intersection begins at the larger x1 and ends at the smaller x2.",
-        "first alone": "The intersection must begin at the larger of both x1 (and y1): that is a max, too.",
-        "last alone": "The intersection must end at the smaller of both x2 (and y2): that is a min, too.",
-    },
-)
-UNION = Step(
-    "union",
-    "area + area - intersection",
-    {
-        "sum": "The union counts the intersection twice: subtract it once, area1 + area2 - intersection.",
-        "added": "The intersection is added to the union; it is to be subtracted, area1 + area2 - intersection.",
-        "1 more": "The union is 1 too large: where a division by 0 is to be avoided, a tiny number such as 1e-7 does.",
-        "minus twice": "The intersection is subtracted twice from the union: area1 + area2 - intersection.",
-        "the first box": "The intersection is divided by the area of the first box; by that of the union is due: "
-        "area1 + area2 - intersection.",
-        "the second box": "The intersection is divided by the area of the second box; by that of the union is due: "
-        "area1 + area2 - intersection.",
-        "the smaller box": "The intersection is divided by the smaller area; by that of the union is due.",
-        "the larger box": "The intersection is divided by the larger area; by that of the union is due.",
-        "the box around both": "The intersection is divided by the area of the box around both; the union is due, "
-        "area1 + area2 - intersection.",
-        "half the sum": "This is Dice's measure, twice the intersection over the sum of areas: "
-        "divide by the union, area1 + area2 - intersection.",
-        "1": "It returns the intersection in square pixels: divide it by the union, area1 + area2 - intersection.",
-    },
-)
-PIXELS = Step(
-    "pixels",
-    "x2 - x1",
-    dict.fromkeys(
-        ("plus 1", "plus 1 in the areas", "plus 1 in the intersection"),
-        "Sides are one pixel too long: coordinates are continuous here, so a width is x2 - x1, without the + 1.",
-    ),
-)
-LAYOUT = Step(
-    "layout",
-    "x1, y1, x2, y2",
-    {
-        "x, y, w, h": "The boxes are read as x, y, width, height; they are x1, y1, x2, y2.",
-        "cx, cy, w, h": "The boxes are read as centre, width, height; they are x1, y1, x2, y2.",
-        "x1, x2, y1, y2": "The boxes are read as x1, x2, y1, y2; they are x1, y1, x2, y2.",
-        "areas of x2 * y2": "The area of a box is (x2 - x1)·(y2 - y1), not x2·y2.",
-    },
-)
-TABLE = Step(
-    "table",
-    "(N, M)",
-    {
-        "(M, N)": "Rows and columns are exchanged: a row for each of boxes1, a column for each of boxes2.",
-    },
-)
-MEASURE = Step(
-    "measure",
-    "as it is",
-    {
-        "1 - IoU": "It returns 1 - IoU, a distance: 1 is for equal boxes, 0 for boxes that do not meet.",
-        "percent": "It returns percent: IoU lies between 0 and 1.",
-    },
-)
 
 
-def iou_recipe(
-    boxes1: Tensor,
-    boxes2: Tensor,
-    meeting: str,
-    corners: str,
-    union: str,
-    pixels: str,
-    layout: str,
-    table: str,
-    measure: str,
-) -> Tensor:
-    """IoU with every step taken as named: -> (N, M)."""
-    boxes1, boxes2 = _as_corners(boxes1, layout)[:, None], _as_corners(boxes2, layout)[None]  # (N, 1, 4), (1, M, 4)
-    first, last = torch.maximum(boxes1, boxes2)[..., :2], torch.minimum(boxes1, boxes2)[..., 2:]  # (N, M, 2) each
-    outer_first, outer_last = torch.minimum(boxes1, boxes2)[..., :2], torch.maximum(boxes1, boxes2)[..., 2:]
-    begin = outer_first if corners in ("exchanged", "first alone") else first
-    end = outer_last if corners in ("exchanged", "last alone") else last
-    more = 1 if pixels in ("plus 1", "plus 1 in the intersection") else 0
-    inter = _intersection(end - begin + more, meeting)  # (N, M)
-    area1, area2 = _area(boxes1, pixels, layout), _area(boxes2, pixels, layout)  # (N, 1), (1, M)
-    divisor = {
-        UNION.right: area1 + area2 - inter,
-        "sum": area1 + area2,
-        "added": area1 + area2 + inter,
-        "1 more": area1 + area2 - inter + 1,
-        "minus twice": area1 + area2 - 2 * inter,
-        "the first box": area1.expand_as(inter),
-        "the second box": area2.expand_as(inter),
-        "the smaller box": torch.minimum(area1, area2),
-        "the larger box": torch.maximum(area1, area2),
-        "the box around both": (outer_last - outer_first).prod(dim=-1),
-        "half the sum": (area1 + area2) / 2,
-        "1": torch.ones_like(inter),
-    }[union]
-    iou = inter / divisor  # (N, M)
-    iou = {"1 - IoU": 1 - iou, "percent": 100 * iou}.get(measure, iou)
-    return iou.T if table == "(M, N)" else iou
+class BoxIoU(Exercise):
+    """`box_iou(boxes1, boxes2)`: a row for each of boxes1 and a column for each of boxes2, (N, M)."""
 
-
-def _as_corners(boxes: Tensor, layout: str) -> Tensor:
-    first, last = boxes.double().split(2, dim=1)
-    if layout == "x, y, w, h":
-        return torch.cat((first, first + last), dim=1)
-    if layout == "cx, cy, w, h":
-        return torch.cat((first - last / 2, first + last / 2), dim=1)
-    return boxes.double()[:, [0, 2, 1, 3]] if layout == "x1, x2, y1, y2" else boxes.double()
-
-
-def _area(boxes: Tensor, pixels: str, layout: str) -> Tensor:
-    if layout == "areas of x2 * y2":
-        return boxes[..., 2] * boxes[..., 3]
-    return (boxes[..., 2:] - boxes[..., :2] + (pixels in ("plus 1", "plus 1 in the areas"))).prod(dim=-1)
-
-
-def _intersection(sides: Tensor, way: str) -> Tensor:
-    width, height = sides.unbind(dim=-1)
-    return {
-        MEETING.right: lambda: width.clamp(min=0) * height.clamp(min=0),
-        "not clamped": lambda: width * height,
-        "product clamped": lambda: (width * height).clamp(min=0),
-        "abs": lambda: width.abs() * height.abs(),
-        "width alone": lambda: width.clamp(min=0) * height,
-        "height alone": lambda: width * height.clamp(min=0),
-    }[way]()
-
-
-def explain_iou(case: tuple, right: Tensor, answer: Tensor) -> str:
-    """What the shape tells, or the first pair of boxes that is wrong, with its areas."""
-    rows, columns = right.shape
-    start = f"It returns shape {tuple(answer.shape)} where {(rows, columns)} is due: "
-    if answer.ndim == 1 and len(answer) == min(rows, columns):
-        return start + "box i was compared with box i only. Every box of boxes1 meets every box of boxes2."
-    if answer.numel() == right.numel() and answer.shape != right.shape and answer.shape != right.T.shape:
-        return start + "all numbers are there, but not in a table: reshape(N, M)."
-    if answer.numel() == 1 and right.numel() > 1:
-        return start + "a single number. Does the `return` stand inside the loops?"
-    if tuple(answer.shape) in ((rows, columns, 2), (rows, columns, 4)):
-        return (
-            start + "width and height, or corners, are still apart: multiply the last axis up, wh[..., 0] * wh[..., 1]."
-        )
-    if answer.shape != right.shape:
-        return start + "a row for each of boxes1, a column for each of boxes2."
-    off = (right - answer).abs() > IOU_TOLERANCE
-    i, j = off.nonzero()[0].tolist()
-    range_ = "" if 0 <= answer[i, j] <= 1 else " IoU lies between 0 and 1."
-    first, second = case[0][i].double(), case[1][j].double()
-    sides = (torch.minimum(first[2:], second[2:]) - torch.maximum(first[:2], second[:2])).clamp(min=0)
-    return (
-        f"Row {i}, column {j}: {_show(first)} and {_show(second)} have IoU {right[i, j]:.4g}, not {answer[i, j]:.4g}; "
-        f"they share {sides[0]:g} by {sides[1]:g} pixels.{range_}"
+    name = "box_iou"
+    arguments = ("boxes1", "boxes2")
+    cases = (
+        (rows("10 14 50 40, 60 50 90 110, 12.5 20 33 95"), rows("20 15 60 55, 62 55 90 104, 70 5 80 30")),
+        Case(
+            "five boxes and two",
+            rows("0 0 8 6, 2 1 6 5, 8 0 12 6, 20 30 21 33, -5 -7 3 2"),
+            rows("1 1 7.5 4, 4 -3 20.5 31"),
+        ),
+        Case("one box and three", rows("100 150 420 290"), rows("130 60 310 500, 0 0 90 90, 100 150 420 290")),
+        Case("one box and one", rows("3 4 9 16"), rows("5 2 11 10")),
     )
+    tolerance = 1e-4
+    wanted_shape = "Each of boxes1 has a row, each of boxes2 a column."
+    draw = staticmethod(answer_plots.iou_tables)
+
+    meeting = Step(lambda w, h: w.clamp(min=0) * h.clamp(min=0)) | {
+        "The intersection of boxes that do not meet must be 0: clamp each side at 0, then multiply.": torch.mul,
+        "The intersection of boxes that do not meet must be 0: clamp width and height, not their product, "
+        "which is positive if both are negative.": lambda w, h: (w * h).clamp(min=0),
+        "The intersection of boxes that do not meet must be 0: abs() turns a gap between boxes into an overlap, "
+        "so clamp at 0 instead.": lambda w, h: w.abs() * h.abs(),
+        "The intersection of boxes that do not meet must be 0: the width is clamped, "
+        "clamp the height, too.": lambda w, h: w.clamp(min=0) * h,
+        "The intersection of boxes that do not meet must be 0: the height is clamped, "
+        "clamp the width, too.": lambda w, h: w * h.clamp(min=0),
+    }
+    corners = Step((torch.maximum, torch.minimum)) | {
+        "min and max are exchanged: take the larger x1 and the smaller x2.": (torch.minimum, torch.maximum),
+        "The intersection begins at the larger x1 and y1: take the max there, too.": (torch.minimum, torch.minimum),
+        "The intersection ends at the smaller x2 and y2: take the min there, too.": (torch.maximum, torch.maximum),
+    }
+    # Of two areas, the intersection and the area of the box around both.
+    union = Step(lambda a, b, i, hull: a + b - i) | {
+        "The union counts the intersection twice: it is area1 + area2 - intersection.": lambda a, b, i, hull: a + b,
+        "The intersection is added to the union: subtract it.": lambda a, b, i, hull: a + b + i,
+        "The union is 1 too large: to avoid a division by 0, add only 1e-7.": lambda a, b, i, hull: a + b - i + 1,
+        "The intersection is subtracted twice from the union: once is enough.": lambda a, b, i, hull: a + b - 2 * i,
+        "The intersection is divided by the area of the first box: divide by the union.": lambda a, b, i, hull: a,
+        "The intersection is divided by the area of the second box: divide by the union.": lambda a, b, i, hull: b,
+        "The intersection is divided by the smaller area: divide by the union.": lambda a, b, *_: torch.minimum(a, b),
+        "The intersection is divided by the larger area: divide by the union.": lambda a, b, *_: torch.maximum(a, b),
+        "The intersection is divided by the area of the box around both: divide by the union, "
+        "area1 + area2 - intersection.": lambda a, b, i, hull: hull,
+        "That is the Dice coefficient, twice the intersection over the sum of the areas: divide by the union, "
+        "area1 + area2 - intersection.": lambda a, b, i, hull: (a + b) / 2,
+        "It returns the intersection in square pixels: divide it by the union.": lambda a, b, i, hull: 1,
+    }
+    # In the sides of the intersection, and in those of boxes.
+    extra_pixel = Step((0, 0)) | {
+        "Sides are one pixel too long: coordinates are continuous, so a width is x2 - x1, without the + 1.": (1, 1),
+        "In the areas sides are one pixel too long: a width is x2 - x1, without the + 1.": (0, 1),
+        "In the intersection sides are one pixel too long: a width is x2 - x1, without the + 1.": (1, 0),
+    }
+    layout = Step(lambda boxes: boxes) | {
+        "The boxes are read as x, y, width, height, but they are x1, y1, x2, y2.": lambda boxes: _corners(boxes, 0),
+        "The boxes are read as centre, width, height, but they are x1, y1, x2, y2.": lambda boxes: _corners(boxes, 0.5),
+        "The boxes are read as x1, x2, y1, y2, but they are x1, y1, x2, y2.": lambda boxes: boxes[..., [0, 2, 1, 3]],
+    }
+    area = Step(lambda sides, boxes: sides.prod(dim=-1)) | {
+        "The area of a box is (x2 - x1)·(y2 - y1), not x2·y2.": lambda sides, boxes: boxes[..., 2:].prod(dim=-1),
+    }
+    table = Step(lambda table: table) | {
+        "Rows and columns are exchanged: each of boxes1 has a row, each of boxes2 a column.": lambda table: table.T,
+    }
+    measure = Step(lambda iou: iou) | {
+        "It returns 1 - IoU, a distance: IoU is 1 for equal boxes, 0 for boxes that do not meet.": lambda iou: 1 - iou,
+        "It returns percent, but IoU lies between 0 and 1.": lambda iou: 100 * iou,
+    }
+
+    def reference(self, boxes1: Tensor, boxes2: Tensor) -> Tensor:
+        a, b = self.layout(boxes1.double())[:, None], self.layout(boxes2.double())[None]  # (N, 1, 4), (1, M, 4)
+        smaller, larger = torch.minimum(a, b), torch.maximum(a, b)  # (N, M, 4) each
+        begin, end = (of(a, b) for of in self.corners)
+        inter_pixel, area_pixel = self.extra_pixel
+        inter = self.meeting(*(end[..., 2:] - begin[..., :2] + inter_pixel).unbind(-1))  # (N, M)
+        area1, area2 = (self.area(c[..., 2:] - c[..., :2] + area_pixel, c) for c in (a, b))  # (N, 1), (1, M)
+        hull = (larger[..., 2:] - smaller[..., :2]).prod(dim=-1)  # (N, M)
+        return self.table(self.measure(inter / self.union(area1, area2, inter, hull)))
+
+    def shape_hints(self, boxes1: Tensor, boxes2: Tensor) -> Hints:
+        n, m = len(boxes1), len(boxes2)
+        sides = "Width and height, or corners, are still separate: multiply them, wh[..., 0] * wh[..., 1]."
+        return [
+            ((min(n, m),), "Box i was compared with box i only, but every box of boxes1 meets every box of boxes2."),
+            ((n * m,), "All the numbers are there, but not in a table: finish with reshape(N, M)."),
+            ((), "That is a single number. Is the `return` inside the loops?"),
+            ((n, m, 2), sides),
+            ((n, m, 4), sides),
+        ]
+
+    def explain_values(self, case: tuple, right: Tensor, answer: Tensor) -> str:
+        i, j = ((right - answer).abs() > self.tolerance).nonzero()[0].tolist()
+        first, second = case[0][i].double(), case[1][j].double()
+        w, h = (torch.minimum(first[2:], second[2:]) - torch.maximum(first[:2], second[:2])).clamp(min=0).tolist()
+        range_ = "" if 0 <= answer[i, j] <= 1 else " IoU lies between 0 and 1."
+        return (
+            f"Row {i}, column {j}: {listed(first)} and {listed(second)} have IoU {right[i, j]:.4g}, "
+            f"not {answer[i, j]:.4g}; they share {w:g} by {h:g} pixels.{range_}"
+        )
 
 
-def _show(box: Tensor) -> str:
-    return "(" + ", ".join(f"{value:g}" for value in box.tolist()) + ")"
+def _corners(boxes: Tensor, anchor: float) -> Tensor:
+    """Corners of boxes x, y, w, h: with `anchor` 0 x, y is the first corner, with 0.5 the centre."""
+    first, sides = boxes.split(2, dim=-1)
+    return torch.cat((first - anchor * sides, first + (1 - anchor) * sides), dim=-1)
 
 
-def draw_tables(case: tuple, right: Tensor, answer: Tensor) -> "Figure":
-    """The boxes, and the table of IoU expected and got."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 3.2), layout="constrained", dpi=80)
-    boxes_axes, left, beside = figure.subplots(1, 3)
-    for boxes, color, style, side in ((case[0], "#0072B2", "-", "bottom"), (case[1], "#D55E00", "--", "top")):
-        for index, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
-            boxes_axes.plot([x1, x2, x2, x1, x1], [y1, y1, y2, y2, y1], color=color, linestyle=style)
-            boxes_axes.text(x1, y1 if side == "bottom" else y2, index, color=color, weight="bold", va=side)
-    boxes_axes.invert_yaxis()
-    boxes_axes.set(title="boxes1 and boxes2 (dashed)", aspect="equal")
-    _add_table(left, right, right, "expected")
-    drawable = answer.ndim == 2 and 0 < answer.numel() <= MOST_CELLS
-    _add_table(beside, answer if drawable else None, right, "yours")
-    return figure
+def _iou(text: str) -> Tensor:
+    """A table of IoU from hundredths: "82 10, 5 0" -> (A, G)."""
+    return rows(text) / 100
 
 
-def _add_table(axes: "Axes", values: Tensor | None, right: Tensor, title: str) -> None:
-    axes.set(title=title, xlabel="boxes2", ylabel="boxes1")
-    if values is None:
-        axes.text(0.5, 0.5, "no table to draw", ha="center", transform=axes.transAxes)
-        return
-    axes.imshow(values.numpy(), vmin=0, vmax=1, cmap="Blues")
-    axes.set(xticks=range(values.shape[1]), yticks=range(values.shape[0]))
-    for i, row in enumerate(values.tolist()):
-        for j, value in enumerate(row):
-            wrong = values.shape == right.shape and abs(value - right[i, j]) > IOU_TOLERANCE
-            text = f"{value:.2f}" if abs(value) < 100 else f"{value:.0e}"
-            text = f"{text} \N{BALLOT X}" if wrong else text
-            axes.text(j, i, text, ha="center", va="center", color="white" if value > 0.6 else "black")
+def _mark(iou: Tensor, anchors: Tensor) -> Tensor:
+    """(A,) bool, True for these anchors."""
+    return torch.zeros(len(iou), dtype=torch.bool).index_fill(0, anchors, True)
 
 
-IOU = Exercise(
-    name="box_iou",
-    arguments=("boxes1", "boxes2"),
-    cases=(
-        (
-            torch.tensor([[10.0, 14.0, 50.0, 40.0], [60.0, 50.0, 90.0, 110.0], [12.5, 20.0, 33.0, 95.0]]),
-            torch.tensor([[20.0, 15.0, 60.0, 55.0], [62.0, 55.0, 90.0, 104.0], [70.0, 5.0, 80.0, 30.0]]),
-        ),
-        (
-            torch.tensor(
-                [
-                    [0.0, 0.0, 8.0, 6.0],
-                    [2.0, 1.0, 6.0, 5.0],
-                    [8.0, 0.0, 12.0, 6.0],
-                    [20.0, 30.0, 21.0, 33.0],
-                    [-5.0, -7.0, 3.0, 2.0],
-                ]
+def _best(iou: Tensor) -> Tensor:
+    """(A, G) bool, True where an anchor overlaps an object and none overlaps it better."""
+    return (iou == iou.amax(dim=0)) & (iou > 0)
+
+
+class LabelAnchors(Exercise):
+    """`label_anchors(iou, high, low)`: 1 positive, 0 negative, -1 ignored, (A,) from IoUs (A, G)."""
+
+    name = "label_anchors"
+    arguments = ("iou", "high=0.7", "low=0.3")
+    cases = (
+        (_iou("82 10, 5 0, 42 20, 15 55, 74 25, 28 25, 0 75, 10 36, 45 50"),),
+        (_iou("10 60, 0 0, 24 10, 24 45, 5 60, 20 12, 0 40"),),
+        Case("an object that no anchor overlaps", _iou("0 0 35, 0 76 10, 0 20 0, 0 0 66, 0 0 0, 0 50 31")),
+        Case("other thresholds", _iou("55 52 30, 45 10 2, 35 0 20, 15 62 40, 48 30 44, 10 38 0, 53 12 42"), 0.5, 0.4),
+        Case("a single object", _iou("25, 10, 0, 72, 40"), 0.8, 0.2),
+        Case("iou of shape (4, 0), no object at all: then every anchor is negative", torch.zeros(4, 0)),
+        (_iou("91 74, 20 95, 33 31, 29 12, 60 68, 72 78"),),
+        Case("IoUs equal to `high` and `low`", _iou("50 12, 62 10, 25 3, 24 20, 8 25, 49 0, 31 50, 11 76"), 0.5, 0.25),
+    )
+    whole = True
+    wanted_shape = "Return one label per anchor, that is per row of iou."
+    draw = staticmethod(answer_plots.labels_beside)
+
+    best = Step(lambda iou, low: _best(iou).any(dim=1)) | {
+        "The best-anchor rule is missing: the anchors that overlap an object best are positive even if "
+        "no IoU reaches `high`.": lambda iou, low: torch.zeros(len(iou), dtype=torch.bool),
+        "Of anchors that overlap an object equally well only one becomes positive, since argmax finds just one: "
+        "mark them all, iou == iou.amax(dim=0).": lambda iou, low: _mark(iou, iou.argmax(dim=0)[iou.amax(dim=0) > 0]),
+        "An object that no anchor overlaps has no best anchor, but argmax names one even there: "
+        "leave out objects whose highest IoU is 0.": lambda iou, low: _mark(iou, iou.argmax(dim=0)),
+        "If no anchor overlaps an object, its highest IoU is 0, and every anchor of IoU 0 equals it: best anchors "
+        "must overlap the object at all.": lambda iou, low: (iou == iou.amax(dim=0)).any(dim=1),
+        "Best anchors become positive only from a threshold on, but the best-anchor rule has none: "
+        "any overlap with the object will do.": lambda iou, low: (_best(iou) & (iou >= low)).any(dim=1),
+        "Best anchors below `low` end up negative: apply the best-anchor rule last, "
+        "after the negatives.": lambda iou, low: _best(iou).any(dim=1) & (iou.amax(dim=1) >= low),
+        "Only the best anchor of all objects together is positive, but each ground truth, each column, has its own: "
+        "iou.amax(dim=0).": lambda iou, low: (iou == iou.max()).any(dim=1),
+        "Every anchor with any overlap becomes positive: take the best anchor of each ground truth, the maximum over "
+        "dim=0, not the best ground truth of each anchor.": lambda iou, low: iou.amax(dim=1) > 0,
+        "Indices of ground truths are used as indices of anchors: argmax(dim=0) finds anchors, "
+        "argmax(dim=1) ground truths.": lambda iou, low: _mark(iou, iou.argmax(dim=1)),
+    }
+    overlap = Step(lambda iou: iou.amax(dim=1)) | {
+        "An anchor is judged by its lowest IoU: take the highest of its row, amax(dim=1).": lambda iou: iou.amin(dim=1),
+        "An anchor is judged by its mean IoU: take the highest of its row, amax(dim=1).": lambda iou: iou.mean(dim=1),
+        "An anchor is judged by its summed IoU: take the highest of its row, amax(dim=1).": lambda iou: iou.sum(dim=1),
+        "Only the first ground truth counts: take the highest IoU of the row, amax(dim=1).": lambda iou: iou[:, 0],
+        "Only the last ground truth counts, as in a loop that overwrites its result: "
+        "take the highest IoU of the row, amax(dim=1).": lambda iou: iou[:, -1],
+    }
+    negative = Step(lambda top, low, iou: top < low) | {
+        "An anchor becomes negative if its IoU with any object is below `low`. All must be below: "
+        "compare its highest IoU with `low`.": lambda top, low, iou: iou.amin(dim=1) < low,
+        "Only anchors without any overlap are negative: label 0 is for every highest IoU "
+        "below `low`.": lambda top, low, iou: top == 0,
+        "No anchor is negative: label 0 is for every highest IoU below `low`.": lambda top, low, iou: top < 0,
+        "An anchor whose highest IoU is exactly `low` is ignored: < and not <=.": lambda top, low, iou: top <= low,
+    }
+    between_and_below = Step((-1, 0)) | {
+        "Anchors between `low` and `high` are negative, but should be ignored, -1: label 0 ends at `low`.": (0, 0),
+        "Every anchor from `low` on is positive, but between `low` and `high` the label is -1, ignored. "
+        "Are the thresholds exchanged?": (1, 0),
+        "Negative and ignored are exchanged: 0 is below `low`, -1 between `low` and `high`.": (0, -1),
+    }
+    positive = Step(lambda top, high, iou: top >= high) | {
+        "Only the best anchors are positive: add those that reach `high`.": lambda top, high, iou: top > torch.inf,
+        "An anchor whose highest IoU is exactly `high` is positive: >= and not >.": lambda top, high, iou: top > high,
+        "An anchor becomes positive only if its IoU with all objects reaches `high`: "
+        "one object is enough.": lambda top, high, iou: iou.amin(dim=1) >= high,
+    }
+    label = Step(lambda iou: torch.ones(len(iou), dtype=torch.int64)) | {
+        "Positives carry the index of their ground truth: label them 1.": lambda iou: iou.argmax(dim=1),
+        "Positives carry 1 + the index of their ground truth: label them 1.": lambda iou: iou.argmax(dim=1) + 1,
+    }
+    thresholds = Step(lambda high, low: (high, low)) | {
+        "The thresholds are always 0.7 and 0.3: use `high` and `low`.": lambda high, low: (HIGH, LOW),
+        "The thresholds are always 0.5: use `high` and `low`.": lambda high, low: (0.5, 0.5),
+    }
+    without_objects = Step(0) | {
+        "Without any ground truth (G = 0) every anchor is background, label 0; yours are all ignored.": -1,
+        "Without any ground truth (G = 0) every anchor is background, label 0; yours are all positive.": 1,
+    }
+
+    def reference(self, iou: Tensor, high: float = HIGH, low: float = LOW) -> Tensor:
+        if 0 in iou.shape:
+            return torch.full((len(iou),), self.without_objects)
+        high, low = self.thresholds(high, low)
+        top = self.overlap(iou)  # (A,)
+        between, below = self.between_and_below
+        labels = torch.full((len(iou),), between).masked_fill(self.negative(top, low, iou), below)
+        return torch.where(self.positive(top, high, iou) | self.best(iou, low), self.label(iou), labels)
+
+    def read(self, answer: object, case: tuple) -> Tensor:
+        if kind_of(answer) == "bool":
+            raise Problem("It returns True and False, but there are three labels: 1 positive, 0 negative, -1 ignored.")
+        labels = as_numbers(answer)
+        broken = labels[labels != labels.round()]
+        if len(broken) > 0:
+            start = {Tensor: " Start from torch.full((A,), -1).", np.ndarray: " Start from np.full(A, -1)."}
+            remedy = next((text for kind, text in start.items() if isinstance(answer, kind)), "")
+            raise Problem(
+                f"It labels an anchor {broken[0]:g}; labels are whole: 1 positive, 0 negative and -1 ignored.{remedy}"
+            )
+        return labels
+
+    def shape_hints(self, iou: Tensor, high: float = HIGH, low: float = LOW) -> Hints:
+        a, g = iou.shape
+        return [
+            ((2, a), "Those are labels and something else: return the labels alone, as one tensor."),
+            ((a, 1), "Each label is in a row of its own: finish with .squeeze(1), or leave out keepdim."),
+            ((g,), "That is one label per ground truth; return one per anchor. A maximum over dim=1 has one per row."),
+            (
+                (a, g),
+                "That is one label per pair; return one per anchor. Take the maximum over the ground truths first.",
             ),
-            torch.tensor([[1.0, 1.0, 7.5, 4.0], [4.0, -3.0, 20.5, 31.0]]),
-        ),
-        (
-            torch.tensor([[100.0, 150.0, 420.0, 290.0]]),
-            torch.tensor([[130.0, 60.0, 310.0, 500.0], [0.0, 0.0, 90.0, 90.0], [100.0, 150.0, 420.0, 290.0]]),
-        ),
-        (torch.tensor([[3.0, 4.0, 9.0, 16.0]]), torch.tensor([[5.0, 2.0, 11.0, 10.0]])),
-    ),
-    recipe=iou_recipe,
-    steps=(MEETING, CORNERS, UNION, PIXELS, LAYOUT, TABLE, MEASURE),
-    explain=explain_iou,
-    draw_case=draw_tables,
-    case_names=("", "five boxes and two", "one box and three", "one box and one"),
-    tolerance=IOU_TOLERANCE,
-)
+        ]
 
-BEST = Step(
-    "best",
-    "every best anchor that overlaps",
-    {
-        "none": "The best-anchor rule is missing: an object that no anchor overlaps by `high` still gets positives, "
-        "those anchors that overlap it best.",
-        "first of ties": "Of anchors that overlap an object equally well only one becomes positive, as argmax finds "
-        "one: all the best are due, iou == iou.amax(dim=0).",
-        "argmax of 0 too": "An object that no anchor overlaps has no best anchor: argmax names one even there. "
-        "Where the highest IoU is 0, none is due.",
-        "all of 0 too": "An object that no anchor overlaps has the highest IoU 0, and every anchor of IoU 0 equals "
-        "it: the best anchors count only where they overlap the object at all.",
-        "from low on": "The best anchors become positive only from a threshold on: the best-anchor rule asks for none, "
-        "only that they overlap the object at all.",
-        "before the negatives": "Best anchors below `low` end up negative, as if the negatives were set after them: "
-        "the best-anchor rule has the last word.",
-        "one for all objects": "Only the best anchor of all objects together is made positive: each ground truth, "
-        "each column, has its own best, iou.amax(dim=0).",
-        "of every anchor": "Every anchor that overlaps anything becomes positive: the best anchor of each ground truth "
-        "is meant, the maximum over dim=0, and not the best ground truth of each anchor.",
-        "column for row": "Numbers of ground truths are used as numbers of anchors: argmax(dim=0) finds the anchors, "
-        "argmax(dim=1) the ground truths.",
-    },
-)
-OVERLAP = Step(
-    "overlap",
-    "max",
-    {
-        "min": "An anchor is judged by the object it overlaps least: the highest IoU of its row counts, amax(dim=1).",
-        "mean": "An anchor is judged by the mean over all objects: the highest IoU of its row counts, amax(dim=1).",
-        "sum": "An anchor is judged by the sum over all objects: the highest IoU of its row counts, amax(dim=1).",
-        "first": "Only the first ground truth is looked at: the highest IoU of the row counts, amax(dim=1).",
-        "last": "Only the last ground truth is looked at, as when a loop overwrites what it found before: the "
-        "highest IoU of the row counts, amax(dim=1).",
-    },
-)
-NEGATIVE = Step(
-    "negative",
-    "all below low",
-    {
-        "any below low": "An anchor is made negative as soon as its IoU with some object is below `low`; with all of "
-        "them is due: its highest IoU is below `low`.",
-        "only without overlap": "Only anchors without any overlap are negative; label 0 is due wherever the highest "
-        "IoU is below `low`.",
-        "never": "No anchor is negative: label 0 is due where the highest IoU is below `low`.",
-        "up to low": "An anchor whose highest IoU is exactly `low` is ignored, not negative: < and not <=.",
-    },
-)
-BETWEEN = Step(
-    "between",
-    "-1",
-    {
-        "0": "Anchors between `low` and `high` are negative; label 0 ends at `low`, between the two is -1, ignored.",
-        "1": "From `low` on every anchor is positive; label 1 starts at `high`, between the two is -1, ignored. "
-        "Are the thresholds exchanged?",
-        "negatives for ignored": "Negative and ignored are exchanged: 0 is below `low`, -1 between the two.",
-    },
-)
-POSITIVE = Step(
-    "positive",
-    "high",
-    {
-        "never": "Only the best anchors are positive: those whose IoU with some object is `high` or more are, too.",
-        "above high": "An anchor whose highest IoU is exactly `high` is positive: >= and not >.",
-        "positives all": "Label 1 is due where the IoU with one object is `high` or more; here it takes all objects.",
-    },
-)
-LABELS = Step(
-    "labels",
-    "1",
-    {
-        "number of the object": "Positives carry the number of their ground truth; label 1 is due, whichever it is.",
-        "number of the object + 1": "Positives carry 1 + the number of their ground truth; label 1 is due, "
-        "whichever it is.",
-    },
-)
-THRESHOLDS = Step(
-    "thresholds",
-    "as given",
-    {
-        "always 0.7, 0.3": "The thresholds are 0.7 and 0.3 whatever is given: use `high` and `low`.",
-        "0.5 for both": "The thresholds are 0.5 whatever is given: use `high` and `low`.",
-    },
-)
-NO_TRUTH = Step(
-    "no_truth",
-    "negative",
-    {
-        "ignored": "Without any ground truth (G = 0) every anchor is background, label 0; here they are all ignored.",
-        "positive": "Without any ground truth (G = 0) every anchor is background, label 0; here they are all positive.",
-    },
-)
-
-
-def label_recipe(
-    iou: Tensor,
-    high_given: float = HIGH,
-    low_given: float = LOW,
-    *,
-    best: str,
-    overlap: str,
-    negative: str,
-    between: str,
-    positive: str,
-    labels: str,
-    thresholds: str,
-    no_truth: str,
-) -> Tensor:
-    """Labels with every step taken as named: -> (A,)."""
-    if 0 in iou.shape:
-        return torch.full((len(iou),), {"ignored": -1, "positive": 1}.get(no_truth, 0))
-    high, low = {
-        "always 0.7, 0.3": (HIGH, LOW),
-        "0.5 for both": (0.5, 0.5),
-    }.get(thresholds, (high_given, low_given))
-    highest = {
-        OVERLAP.right: lambda: iou.amax(dim=1),
-        "min": lambda: iou.amin(dim=1),
-        "mean": lambda: iou.mean(dim=1),
-        "sum": lambda: iou.sum(dim=1),
-        "first": lambda: iou[:, 0],
-        "last": lambda: iou[:, -1],
-    }[overlap]()  # (A,)
-    is_negative = {
-        NEGATIVE.right: lambda: highest < low,
-        "any below low": lambda: iou.amin(dim=1) < low,
-        "only without overlap": lambda: highest == 0,
-        "never": lambda: highest < 0,
-        "up to low": lambda: highest <= low,
-    }[negative]()
-    is_positive = {
-        POSITIVE.right: lambda: highest >= high,
-        "never": lambda: highest > torch.inf,
-        "above high": lambda: highest > high,
-        "positives all": lambda: iou.amin(dim=1) >= high,
-    }[positive]()
-    middle, below = {BETWEEN.right: (-1, 0), "0": (0, 0), "1": (1, 0), "negatives for ignored": (0, -1)}[between]
-    found = torch.full((len(iou),), middle)
-    found[is_negative] = below
-    object_label = {
-        LABELS.right: lambda: torch.ones_like(found),
-        "number of the object": lambda: iou.argmax(dim=1),
-        "number of the object + 1": lambda: iou.argmax(dim=1) + 1,
-    }[labels]()
-    return torch.where(is_positive | _best(iou, best, low), object_label, found)
-
-
-def _best(iou: Tensor, way: str, low: float) -> Tensor:
-    """Which anchors the best-anchor rule makes positive: (A,) bool."""
-    best = iou.amax(dim=0)  # (G,)
-    wanted = (iou == best) & (best > 0)  # (A, G)
-    return {
-        BEST.right: lambda: wanted.any(dim=1),
-        "none": lambda: torch.zeros(len(iou), dtype=torch.bool),
-        "first of ties": lambda: _marked(len(iou), iou.argmax(dim=0)[best > 0]),
-        "argmax of 0 too": lambda: _marked(len(iou), iou.argmax(dim=0)),
-        "all of 0 too": lambda: (iou == best).any(dim=1),
-        "from low on": lambda: (wanted & (iou >= low)).any(dim=1),
-        "before the negatives": lambda: wanted.any(dim=1) & (iou.amax(dim=1) >= low),
-        "one for all objects": lambda: (iou == iou.max()).any(dim=1),
-        "of every anchor": lambda: iou.amax(dim=1) > 0,
-        "column for row": lambda: _marked(len(iou), iou.argmax(dim=1)),
-    }[way]()
-
-
-def _marked(count: int, indices: Tensor) -> Tensor:
-    return torch.zeros(count, dtype=torch.bool).index_fill(0, indices, True)
-
-
-def read_labels(answer: object) -> Tensor:
-    """Labels as numbers, floats among them; raises Problem for what is not whole, and for a mask, which holds two."""
-    if kind_of(answer) == "bool":
-        raise Problem("It returns True and False; three labels are due: 1 positive, 0 negative, -1 ignored.")
-    labels = as_numbers(answer)
-    broken = labels[labels != labels.round()]
-    if len(broken) > 0:
-        start = {Tensor: " Start from torch.full((A,), -1).", np.ndarray: " Start from np.full(A, -1)."}
-        remedy = next((text for kind, text in start.items() if isinstance(answer, kind)), "")
-        raise Problem(
-            f"It labels an anchor {broken[0]:g}; labels are whole: 1 positive, 0 negative and -1 ignored.{remedy}"
-        )
-    return labels
-
-
-def explain_labels(case: tuple, right: Tensor, answer: Tensor) -> str:
-    """What the shape tells, or the first anchor that is wrong, with its IoU."""
-    anchors, objects = case[0].shape
-    shape = tuple(answer.shape)
-    start = f"It returns shape {shape} where ({anchors},) is due: "
-    if shape == (2, anchors):
-        return start + "labels and something else. The labels alone are due, a single tensor."
-    if shape == (anchors, 1):
-        return start + "each label is in a row of its own; finish with .squeeze(1), or leave out keepdim."
-    if shape == (objects,) and objects != anchors:
-        return (
-            start + "one label per ground truth; one per anchor is due. A maximum over dim=1 leaves one number per row."
-        )
-    if shape == (anchors, objects):
-        return (
-            start + "one label per pair; one per anchor is due: take the maximum over the ground truths, dim=1, first."
-        )
-    if shape != (anchors,):
-        return start + "one label per anchor, a row of iou each."
-    if not torch.isin(answer, torch.tensor([1.0, 0.0, -1.0], dtype=answer.dtype)).all():
-        odd = answer[~torch.isin(answer, torch.tensor([1.0, 0.0, -1.0], dtype=answer.dtype))][0]
-        return f"It labels an anchor {odd:g}; there are 1 positive, 0 negative and -1 ignored."
-    row = int((right != answer).nonzero()[0])
-    return f"{_facts(*case, row=row)} Label {right[row]:g} is due, but it is {answer[row]:g}."
+    def explain_values(self, case: tuple, right: Tensor, answer: Tensor) -> str:
+        odd = answer[~torch.isin(answer, torch.tensor([1.0, 0.0, -1.0], dtype=answer.dtype))]
+        if len(odd) > 0:
+            return f"It labels an anchor {odd[0]:g}; the labels are 1 positive, 0 negative and -1 ignored."
+        row = int((right != answer).nonzero()[0])
+        return f"{_facts(*case, row=row)} The label should be {right[row]:g}, but is {answer[row]:g}."
 
 
 def _facts(iou: Tensor, high: float | None = None, low: float | None = None, *, row: int) -> str:
     """What decides the label of one anchor."""
     if iou.shape[1] == 0:
         return f"There is no ground truth, so anchor {row} overlaps nothing."
-    values = ", ".join(f"{value:.2g}" for value in iou[row].tolist())
-    default = "the defaults, " if high is None else ""
+    default = " (the defaults)" if high is None else ""
     high, low = HIGH if high is None else high, LOW if low is None else low
-    start = f"Anchor {row} has IoU ({values}), and the thresholds are {default}{high:g} and {low:g}: "
-    highest, best = iou[row].max(), iou.amax(dim=0)
-    if highest >= high:
-        return start + ("that is exactly `high`, which is enough." if highest == high else "that reaches `high`.")
-    if ((iou[row] == best) & (best > 0)).any():
-        return start + "no anchor overlaps that object better."
-    if highest == low:
-        return start + "that is exactly `low`, and not below it."
-    return start + ("that is below `low`." if highest < low else "that is between the two.")
-
-
-def draw_labels(case: tuple, right: Tensor, answer: Tensor) -> "Figure":
-    """The table of IoU, and beside it the labels expected and got."""
-    from matplotlib.figure import Figure
-
-    iou = case[0]
-    figure = Figure(figsize=(5.6, 0.34 * len(iou) + 1.2), layout="constrained", dpi=80)
-    axes = figure.subplots()
-    columns = iou.shape[1] + 3
-    axes.set(xlim=(-0.5, columns - 0.5), ylim=(len(iou) - 0.5, -0.5), yticks=range(len(iou)), ylabel="anchor")
-    axes.set_xticks(
-        [*range(iou.shape[1]), columns - 2, columns - 1],
-        labels=[*(f"IoU with {j}" for j in range(iou.shape[1])), "expected", "yours"],
-        fontsize=8,
-    )
-    axes.xaxis.tick_top()
-    for i, row in enumerate(iou.tolist()):
-        for j, value in enumerate(row):
-            axes.text(j, i, f"{value:.2f}", ha="center", va="center")
-        axes.text(columns - 2, i, f"{right[i]:g}", ha="center", va="center", weight="bold", color="#0072B2")
-        if answer.shape == right.shape:
-            wrong = bool(answer[i] != right[i])
-            text = f"{answer[i]:g} \N{BALLOT X}" if wrong else f"{answer[i]:g}"
-            axes.text(columns - 1, i, text, ha="center", va="center", color="#D55E00" if wrong else "black")
-    return figure
-
-
-def _iou(rows: str) -> Tensor:
-    """A table of IoU from its rows in hundredths: -> (A, G)."""
-    return torch.tensor([[int(value) / 100 for value in row.split()] for row in rows.split(",")])
-
-
-LABEL = Exercise(
-    name="label_anchors",
-    arguments=("iou", "high=0.7", "low=0.3"),
-    cases=(
-        (_iou("82 10, 5 0, 42 20, 15 55, 74 25, 28 25, 0 75, 10 36, 45 50"),),
-        (_iou("10 60, 0 0, 24 10, 24 45, 5 60, 20 12, 0 40"),),
-        (_iou("0 0 35, 0 76 10, 0 20 0, 0 0 66, 0 0 0, 0 50 31"),),
-        (_iou("55 52 30, 45 10 2, 35 0 20, 15 62 40, 48 30 44, 10 38 0, 53 12 42"), 0.5, 0.4),
-        (_iou("25, 10, 0, 72, 40"), 0.8, 0.2),
-        (torch.zeros(4, 0),),
-        (_iou("91 74, 20 95, 33 31, 29 12, 60 68, 72 78"),),
-        (_iou("50 12, 62 10, 25 3, 24 20, 8 25, 49 0, 31 50, 11 76"), 0.5, 0.25),
-    ),
-    recipe=label_recipe,
-    steps=(BEST, OVERLAP, NEGATIVE, BETWEEN, POSITIVE, LABELS, THRESHOLDS, NO_TRUTH),
-    explain=explain_labels,
-    draw_case=draw_labels,
-    case_names=(
-        "",
-        "",
-        "an object that no anchor overlaps",
-        "other thresholds, 0.5 and 0.4",
-        "a single object",
-        "iou of shape (4, 0), no object at all: every anchor is negative then",
-        "",
-        "IoUs that are exactly `high` and exactly `low`, 0.5 and 0.25",
-    ),
-    whole=True,
-    read=read_labels,
-)
-
-EXERCISES = (IOU, LABEL, SAMPLE)
+    top = iou[row].max()
+    if top >= high:
+        reason = "Its IoU is exactly `high`, which is enough." if top == high else "Its IoU reaches `high`."
+    elif _best(iou)[row].any():
+        reason = "No anchor overlaps that object better."
+    elif top == low:
+        reason = "Its IoU is exactly `low`, and not below it."
+    else:
+        reason = "Its IoU is below `low`." if top < low else "Its IoU is between the two."
+    return f"Anchor {row} has IoU {listed(iou[row])}; the thresholds are {high:g} and {low:g}{default}. {reason}"

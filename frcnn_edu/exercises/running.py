@@ -1,45 +1,47 @@
-"""Running: a learner's function called so that nothing it does can hurt the lesson.
+"""Running: a learner's function is called on copies of its arguments, in a thread, within a time limit.
 
-It works on copies, in a thread of its own, for a few seconds at most. Whatever goes wrong comes back as one sentence.
-A thread, and not an alarm signal, because that stops endless loops on Windows too and does not need the main thread.
+Whatever goes wrong is raised as a Problem with a sentence for the learner. A thread, and not an alarm signal, because
+that also stops endless loops on Windows and off the main thread.
 """
 
 import copy
 import ctypes
 import inspect
+import itertools
 import linecache
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import torch
-import torchvision  # noqa: F401 - or a learner's own import of it takes their seconds and is cut off half-way
+import torchvision  # noqa: F401 - so that importing it in an answer does not take up the time limit
 
 STOP_TRIES = 20
 STOP_WAIT = 0.05
-"""A loop that catches every exception is told to stop this often, and this many seconds apart."""
+"""Seconds between the first attempts to stop a thread, which may catch the exception."""
 STOP_WAIT_LATER = 1.0
-"""After those it is told so in the background, for as long as it runs."""
+"""Seconds between later attempts, in the background."""
 
 NO_GPU = ("not compiled with CUDA", "no NVIDIA", "No CUDA GPUs")
-"""What PyTorch's errors say where a GPU is asked for in vain."""
+"""What PyTorch's errors say if there is no GPU."""
 
 
-class Problem(Exception):  # noqa: N818 - it is no error of the program but the learner's result
+class Problem(Exception):  # noqa: N818 - not an error of the program but a result of the learner's
     """What is wrong with an answer, in a sentence for the learner."""
 
 
 class _TimeIsUp(BaseException):
-    """Thrown into a thread that took too long; no `except Exception` of the learner's catches it."""
+    """Thrown into a thread that takes too long; `except Exception` does not catch it."""
 
 
-def call(function: Callable, names: Sequence[str], arguments: Sequence[object], seconds: float) -> object:
-    """What `function` returns for copies of `arguments`, which are called `names`; names left over have defaults.
+def call(function: Callable, names: Sequence[str], arguments: Sequence[object], seconds: float) -> Any:
+    """Call `function` on copies of `arguments`; `names` are their names, and of further arguments with defaults.
 
-    Raises Problem where it cannot be called so, raises, runs longer than `seconds` or changes what it was given.
+    Raises Problem if it has other arguments, raises, runs longer than `seconds` or changes its arguments in place.
     """
     _check_signature(function, names, len(arguments))
     given = copy.deepcopy(list(arguments))
@@ -47,8 +49,8 @@ def call(function: Callable, names: Sequence[str], arguments: Sequence[object], 
     for name, before, after in zip(names, arguments, given, strict=False):
         if not _same(before, after):
             raise Problem(
-                f"It changes its argument `{name.partition('=')[0]}` in place, so the caller's own values are gone. "
-                "Make new values instead: `a = a + b` and not `a += b`."
+                f"It changes its argument `{name.partition('=')[0]}` in place, so the caller loses its values. "
+                "Make new values instead: `a = a + b`, not `a += b`."
             )
     return answer
 
@@ -57,14 +59,14 @@ def _check_signature(function: Callable, names: Sequence[str], count: int) -> No
     if not callable(function):
         raise Problem(
             f"check needs the function itself, but got a {type(function).__name__}. "
-            "Hand it over without calling it: no brackets behind its name."
+            "Pass it without calling it: no brackets after its name."
         )
     try:
         inspect.signature(function).bind(*names[:count])
     except TypeError:
         wanted = ", ".join(names)
         raise Problem(f"It cannot be called with its arguments: it should start `def f({wanted}):`.") from None
-    except ValueError:  # a builtin may have no signature; calling it will tell
+    except ValueError:  # a builtin may have no signature, so only calling it will tell
         return
 
 
@@ -72,10 +74,10 @@ def _within(work: Callable[[], object], function: Callable, seconds: float) -> o
     outcome: dict[str, object] = {}
 
     def run() -> None:
-        with suppress(_TimeIsUp):  # one more may come while the first is on its way out
+        with suppress(_TimeIsUp):  # a second one may come while the first is handled
             try:
                 outcome["answer"] = work()
-            except BaseException as error:  # SystemExit too: an exit() of the learner's must not end the lesson
+            except BaseException as error:  # SystemExit, too: exit() must not end the lesson
                 outcome["error"] = error
 
     thread = threading.Thread(target=run, daemon=True)
@@ -86,42 +88,36 @@ def _within(work: Callable[[], object], function: Callable, seconds: float) -> o
         overdue = thread.is_alive()
         _stop(thread)
     if overdue:
-        said = f"It was still running after {seconds:g} seconds. Is there a loop that never ends?"
-        said += " It cannot be stopped: choose Kernel, Restart." if thread.is_alive() else ""
-        raise Problem(said)
-    if "error" in outcome:
-        raise Problem(_sentence(outcome["error"], function))
+        message = f"It was still running after {seconds:g} seconds. Is there a loop that never ends?"
+        raise Problem(f"{message} It cannot be stopped: choose Kernel, Restart." if thread.is_alive() else message)
+    if isinstance(error := outcome.get("error"), BaseException):
+        raise Problem(_sentence(error, function))
     return outcome["answer"]
 
 
 def _stop(thread: threading.Thread) -> None:
+    """Stop a thread that may be running; go on trying in the background if it does not end soon."""
     if not thread.is_alive():
         return
     if not isinstance(sys.unraisablehook, _Silence):
         sys.unraisablehook = _Silence(sys.unraisablehook)
-    for _ in range(STOP_TRIES):
-        if _ends(thread, STOP_WAIT):
+    threading.Thread(target=_keep_stopping, args=(thread,), daemon=True).start()
+    thread.join(STOP_TRIES * STOP_WAIT)
+
+
+def _keep_stopping(thread: threading.Thread) -> None:
+    for seconds in itertools.chain([STOP_WAIT] * STOP_TRIES, itertools.repeat(STOP_WAIT_LATER)):
+        if not thread.is_alive():
             return
-    threading.Thread(target=_stop_later, args=(thread,), daemon=True).start()
-
-
-def _stop_later(thread: threading.Thread) -> None:
-    while not _ends(thread, STOP_WAIT_LATER):
-        pass
-
-
-def _ends(thread: threading.Thread, seconds: float) -> bool:
-    """Tell a thread to stop, and return whether it has after so many seconds."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_TimeIsUp))
-    thread.join(seconds)
-    return not thread.is_alive()
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(_TimeIsUp))
+        thread.join(seconds)
 
 
 class _Silence:
-    """A `sys.unraisablehook` that says nothing of stops; of all else it lets `report` say what it says.
+    """A `sys.unraisablehook` that ignores _TimeIsUp and passes everything else on to `report`.
 
-    A stop that falls into a destructor or into a callback of the garbage collector is lost there, and Python would
-    print so. The next one comes anyway.
+    An exception thrown into a destructor or a callback of the garbage collector is lost, and Python would print it; but
+    the next attempt follows.
     """
 
     def __init__(self, report: Callable) -> None:
@@ -133,13 +129,13 @@ class _Silence:
 
 
 def _sentence(error: BaseException, function: Callable) -> str:
-    """An exception in one line, with the line of the learner's code that it left."""
+    """An exception in one line, with the line of the learner's code that raised it."""
     if isinstance(error, NotImplementedError):
         return "It is not written yet: it raises NotImplementedError."
     if isinstance(error, SystemExit):
         return "It ends the program with exit() instead of returning a value."
     if isinstance(error, RecursionError):
-        return "It calls itself without end (RecursionError)."
+        return "It calls itself forever (RecursionError)."
     text = " ".join(str(error).split()) or "no message"
     if any(words in text for words in NO_GPU):
         return f"It asks for a GPU{_where(error, function)}, and there is none: stay on the device of the arguments."
@@ -152,13 +148,13 @@ def _where(error: BaseException, function: Callable) -> str:
     mine = [frame for frame in frames if code is not None and frame.filename == code.co_filename]
     if not mine:
         return ""
-    line = linecache.getline(mine[-1].filename, mine[-1].lineno).strip()
+    line = linecache.getline(mine[-1].filename, mine[-1].lineno or 0).strip()
     return f" in the line `{line}`" if line else ""
 
 
 def _same(before: object, after: object) -> bool:
-    if isinstance(before, torch.Tensor):
+    if isinstance(before, torch.Tensor) and isinstance(after, torch.Tensor):
         return before.shape == after.shape and torch.equal(before, after)
-    if isinstance(before, np.ndarray):
+    if isinstance(before, np.ndarray) and isinstance(after, np.ndarray):
         return np.array_equal(before, after)
     return before == after

@@ -23,7 +23,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anywidget
 import numpy as np
@@ -158,7 +158,7 @@ class BoxCanvas(anywidget.AnyWidget):
         scores: object = None,
         captions: Sequence[str] | None = None,
         editable: object = False,
-        **traits: object,
+        **traits: Any,
     ) -> None:
         _check_names(type(self), traits)
         palette = tuple(traits.pop("palette", STATES))
@@ -240,9 +240,9 @@ class BoxCanvas(anywidget.AnyWidget):
         named = [f"{count} {state.label}" for state, count in self.still().counts]
         return f"{type(self).__name__}({width} x {height} image; {', '.join(named) or 'no boxes'})"
 
-    def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict]:
         """The live view for a notebook that can show it, the static picture for a page that cannot."""
-        data, metadata = super()._repr_mimebundle_(**kwargs)
+        data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
         file = io.BytesIO()
         self.figure().savefig(file, format="jpeg", pil_kwargs=FIGURE_QUALITY)
         return data | {"image/jpeg": base64.b64encode(file.getvalue()).decode("ascii")}, metadata
@@ -313,7 +313,7 @@ def box_parts(
 ) -> dict:
     """The five traits of a set of boxes, each of the same length, by name; raises what `BoxCanvas.set_boxes` does."""
     boxes = box_array(boxes)
-    parts = {
+    parts: dict[str, np.ndarray | list[str]] = {
         "boxes": boxes,
         "states": state_array(states, len(boxes), palette),
         "scores": score_array(scores),
@@ -388,7 +388,7 @@ def _image_traits(pixels: np.ndarray) -> dict:
     return {"_image_size": (width, height), "_image_bytes": encode_image(pixels)}
 
 
-def _check_names(widget: type, traits: dict) -> None:
+def _check_names(widget: type[BoxCanvas], traits: dict) -> None:
     known = set(widget.class_trait_names())
     if unknown := sorted(set(traits) - known):
         public = ", ".join(sorted(name for name in widget.class_own_traits() if not name.startswith("_")))

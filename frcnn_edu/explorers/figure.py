@@ -5,6 +5,7 @@ same boxes, same lines, same legend; what needs a hand (handles, sliders, the re
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -25,7 +26,7 @@ LEGEND_HEIGHT = 24
 LEGEND_ENTRY_WIDTH = 170
 MAX_CAPTIONS = 100
 NOTE_MARGIN = 8
-NOTE = {"color": "black", "backgroundcolor": (1, 1, 1, 0.8), "fontsize": 8, "verticalalignment": "top"}
+NOTE: dict[str, Any] = {"color": "black", "backgroundcolor": (1, 1, 1, 0.8), "fontsize": 8, "verticalalignment": "top"}
 
 
 def canvas_figure(still: Still, draw: Callable[[Axes], None]) -> Figure:
@@ -81,9 +82,11 @@ def _draw_layers(axes: Axes, still: Still) -> None:
         axes.vlines(x, 0, height, color="white", linewidth=0.5, alpha=0.7)
         axes.hlines(y, 0, width, color="white", linewidth=0.5, alpha=0.7)
         centers = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2) + offset * stride  # (H * W, 2)
-        axes.scatter(*centers.T, s=4, color="white", edgecolors="black", linewidths=0.3)
-    axes.add_collection(LineCollection(still.lines.reshape(-1, 2, 2), colors="white", linewidths=1.2))
-    axes.scatter(*still.points.T, s=14, color="white", edgecolors="black", linewidths=0.8)
+        x, y = centers.T
+        axes.scatter(x, y, s=4, color="white", edgecolors="black", linewidths=0.3)
+    axes.add_collection(LineCollection(list(still.lines.reshape(-1, 2, 2)), colors="white", linewidths=1.2))
+    x, y = still.points.T
+    axes.scatter(x, y, s=14, color="white", edgecolors="black", linewidths=0.8)
 
 
 def _draw_state(axes: Axes, still: Still, index: int) -> None:
@@ -98,7 +101,8 @@ def _draw_notes(axes: Axes, still: Still) -> None:
         _draw_note(axes, still, x, y, text)
     if still.show_captions and still.captions:
         for index in np.flatnonzero(still.shown)[:MAX_CAPTIONS]:
-            _draw_note(axes, still, *still.boxes[index, :2], still.captions[index])
+            x, y = still.boxes[index, :2]
+            _draw_note(axes, still, x, y, still.captions[index])
 
 
 def _draw_note(axes: Axes, still: Still, x: float, y: float, text: str) -> None:

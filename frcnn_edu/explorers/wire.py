@@ -41,7 +41,8 @@ class ArrayTrait(traitlets.TraitType):
     def set(self, widget: traitlets.HasTraits, value: object) -> None:
         """Assign, and notify only if the values differ (`==` on arrays has no single answer)."""
         value = self.validate(widget, value)
-        if not np.array_equal(self.get(widget), value, equal_nan=value.dtype.kind == "f"):
+        held = self.get(widget)
+        if held is None or not np.array_equal(held, value, equal_nan=value.dtype.kind == "f"):
             super().set(widget, value)
 
 

@@ -1,5 +1,6 @@
 """Training: the loop, its checkpoints, several processes, and how good the result is.
 
-`checkpoints` keeps runs, `loop` trains and detects, `distributed` shares a training between processes, `metrics`
-measures average precision, and `mistakes` sorts what a detector got wrong.
+`loop` trains and detects, `batches` loads the images, `interrupts` defers signals to the end of a step, `checkpoints`
+saves and loads runs, `model_options` checks what a model is built with, `distributed` shares a training among
+processes, `metrics` measures average precision, and `mistakes` sorts what a detector got wrong.
 """

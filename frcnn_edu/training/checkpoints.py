@@ -6,20 +6,19 @@ checkpoint is written under another name and renamed when it is complete, and it
 so a reader can tell whether it is whole. Nothing is ever unpickled, because a pickle runs whatever code it contains.
 """
 
-import difflib
 import hashlib
 import json
 import math
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from inspect import signature
 from pathlib import Path
-from types import NoneType
-from typing import IO, get_args, get_origin, get_type_hints
+from typing import IO
 
 import torch
 from safetensors import SafetensorError
@@ -27,9 +26,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from frcnn_edu.config import Config
 from frcnn_edu.faster_rcnn import BUILDERS, FasterRCNN
 from frcnn_edu.training.distributed import of_first, rank
+from frcnn_edu.training.model_options import check_options
 
 CHECKPOINTS_KEPT = 2
 MODEL_FILE = "model.json"
@@ -134,7 +133,7 @@ class ModelCard:
         """
         if self.model not in BUILDERS:
             raise ValueError(f"model must be one of {', '.join(BUILDERS)}, got {self.model!r}")
-        _check_options(self.model, self.options)
+        check_options(self.options, BUILDERS[self.model])
         return BUILDERS[self.model](num_classes=len(self.class_names), **self.options, **more)
 
 
@@ -165,7 +164,7 @@ class Checkpoint:
     folder: Path
     step: int
     recipe: Recipe
-    images: int
+    images: int | None
     """How many images the data set had."""
     history: History
 
@@ -177,8 +176,9 @@ class Checkpoint:
             for name, digest in state["digests"].items():
                 if _digest(folder / name) != digest:
                     raise CheckpointError(f"{folder / name} was cut short or changed after it was written")
-            history = History(state["losses"], {int(step): value for step, value in state["measured"].items()})
-            return cls(folder, state["step"], Recipe(**state["recipe"]), state["images"], history)
+            measured = {int(step): value for step, value in state.get("measured", {}).items()}
+            history = History(state["losses"], measured)
+            return cls(folder, state["step"], Recipe(**state["recipe"]), state.get("images"), history)
         except FileNotFoundError as error:
             raise CheckpointError(f"{error.filename} is missing") from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -305,7 +305,7 @@ class Keeper:
                 "resume it with the same, or name another folder"
             )
 
-    def _write(self, final: Path, tensors: dict[str, Mapping[str, Tensor]], step: int, history: History) -> None:
+    def _write(self, final: Path, tensors: Mapping[str, Mapping[str, Tensor]], step: int, history: History) -> None:
         draft = self.folder / f".{final.name}.part"
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
@@ -330,40 +330,6 @@ class Keeper:
         self.close()
         with suppress(OSError):  # other files are in it
             self.folder.rmdir()
-
-
-def _check_options(model: str, options: Mapping[str, object]) -> None:
-    """Raises ValueError for an option that neither `Config` nor the model's builder has, or a value of another type."""
-    known = get_type_hints(Config) | get_type_hints(BUILDERS[model])
-    for name in ("num_classes", "options", "return"):
-        known.pop(name, None)
-    for name, value in options.items():
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(sorted(known))}"
-            raise ValueError(f"{model} has no option {name!r}; {hint}")
-        if not _fits(value, known[name]):
-            raise ValueError(f"the option {name} must be {_in_words(known[name])}, got {value!r}")
-
-
-def _fits(value: object, hint: object) -> bool:
-    """Whether a value read from JSON has the type of a hint; a whole number is a float, too, and no number a bool."""
-    if get_origin(hint) is Sequence:
-        return isinstance(value, list | tuple) and len(value) > 0 and all(_fits(one, *get_args(hint)) for one in value)
-    if get_args(hint):
-        return any(_fits(value, one) for one in get_args(hint))
-    if isinstance(value, bool) or hint is bool:
-        return isinstance(value, bool) and hint is bool
-    return isinstance(value, (int, float) if hint is float else hint)
-
-
-def _in_words(hint: object) -> str:
-    if get_origin(hint) is Sequence:
-        return f"a list, each {_in_words(*get_args(hint))}"
-    if get_args(hint):
-        return " or ".join(_in_words(one) for one in get_args(hint))
-    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", NoneType: "null"}
-    return words[hint]
 
 
 def _step_name(step: int) -> str:
@@ -414,7 +380,7 @@ def _locked(folder: Path) -> IO:
     """
     file = (folder / LOCK_FILE).open("a")
     try:
-        if os.name == "nt":
+        if sys.platform == "win32":
             import msvcrt
 
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)

@@ -1,11 +1,11 @@
-"""Processes: what changes when several of them train one model together, under ``torchrun``.
+"""Distributed: several processes that train one model together, under ``torchrun``.
 
-Each works on its share of the batch and gradients are averaged. That average is the joined batch's gradient only if
-every share divides its loss by the same count, so counts are averaged over the processes first.
+Each process works on its share of the batch, and gradients are averaged. The average equals the gradient of the whole
+batch only if every share divides its loss by the same count, so counts are averaged over the processes first.
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -18,7 +18,7 @@ Answer = TypeVar("Answer")
 
 
 def rank() -> int:
-    """This process's number, counted from 0; 0 where there is only one."""
+    """The number of this process, counted from 0; 0 if it is the only one."""
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
@@ -47,16 +47,17 @@ def replicate(model: FasterRCNN) -> nn.Module:
 
 
 def of_first(work: Callable[[], Answer]) -> Answer:
-    """What `work` returns in the first process, given to all of them; what it raises there, all raise."""
+    """Run `work` in the first process only; its result is returned, or its exception raised, in every process."""
     if world_size() == 1:
         return work()
-    said: list[object] = [None, None]
+    outcome: list[Any] = [None, None]
     if rank() == 0:
         try:
-            said[0] = work()
+            outcome[0] = work()
         except Exception as error:
-            said[1] = error
-    dist.broadcast_object_list(said)
-    if said[1] is not None:
-        raise said[1]
-    return said[0]
+            outcome[1] = error
+    dist.broadcast_object_list(outcome)
+    result, failure = outcome
+    if failure is not None:
+        raise failure
+    return result

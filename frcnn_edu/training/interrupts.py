@@ -49,8 +49,11 @@ def terminating() -> Iterator[None]:
 
 
 @contextmanager
-def deferred() -> Iterator[None]:
-    """Signals that arrive within the block are handled at its end. Does nothing off the main thread."""
+def deferred(handle: bool = True) -> Iterator[None]:
+    """Signals that arrive within the block are handled at its end, or, without `handle`, not at all.
+
+    Does nothing off the main thread.
+    """
     if current_thread() is not main_thread():
         yield
         return
@@ -64,8 +67,8 @@ def deferred() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    for number in arrived:
-        signal.raise_signal(number)
+    for signum in arrived if handle else ():
+        signal.raise_signal(signum)
 
 
 def _terminate(number: int, _frame: FrameType | None) -> None:

@@ -11,16 +11,25 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from traceback import clear_frames
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from frcnn_edu.faster_rcnn import FasterRCNN
 from frcnn_edu.training import metrics
-from frcnn_edu.training.batches import UNREADABLE, Augment, batches_of, check_batches, image_names, seed_of
+from frcnn_edu.training.batches import (
+    UNREADABLE,
+    Augment,
+    LabelledImages,
+    batches_of,
+    check_batches,
+    image_names,
+    seed_of,
+)
 from frcnn_edu.training.checkpoints import History, Keeper, ModelCard, Recipe
 from frcnn_edu.training.distributed import rank, replicate, world_size
 from frcnn_edu.training.interrupts import deferred, terminating
@@ -28,7 +37,7 @@ from frcnn_edu.training.interrupts import deferred, terminating
 
 def train(
     model: FasterRCNN,
-    dataset: Dataset,
+    dataset: LabelledImages,
     recipe: Recipe,
     out: str | Path | None = None,
     card: ModelCard | None = None,
@@ -60,14 +69,14 @@ def train(
     optimizer = torch.optim.AdamW(
         [p for p in model.parameters() if p.requires_grad], recipe.learning_rate, weight_decay=recipe.weight_decay
     )
-    keeper = Keeper(Path(out), card, recipe, len(dataset)) if out is not None else None
+    keeper = Keeper(Path(out), card, recipe, len(dataset)) if out is not None and card is not None else None
     done, history = keeper.start(model, optimizer, resume) if keeper else (0, History())
+    batches = batches_of(dataset, recipe, done, augment, workers)
     bar = tqdm(total=recipe.steps, initial=done, desc="training", disable=not progress or rank() > 0)
     whole = True  # no step is half done
-    try:
-        with terminating() if keeper else nullcontext():
+    with terminating() if keeper else nullcontext():
+        try:
             replica = replicate(model)
-            batches = batches_of(dataset, recipe, done, augment, workers)
             for step, (images, targets) in zip(range(done, recipe.steps), batches, strict=True):
                 with deferred():
                     losses = loss_gradients(replica.train(), optimizer, recipe, step, images, targets)
@@ -86,24 +95,28 @@ def train(
                     keeper.save(model, optimizer, done, history)
                 if on_step:
                     on_step(done, model, history)
-    except BaseException as error:
-        bar.close()
-        if isinstance(error, FloatingPointError):
-            error.add_note(f"this was step {done + 1}, with {', '.join(image_names(dataset, recipe, done))}")
-        if keeper:
-            error.add_note(keeper.rescue(model, optimizer, done, history, whole))
-        raise
-    finally:
-        bar.close()
-        if keeper:
-            keeper.close()
-        model.eval()
+        except BaseException as error:
+            bar.close()
+            if isinstance(error, FloatingPointError):
+                error.add_note(f"this was step {done + 1}, with {', '.join(image_names(dataset, recipe, done))}")
+            with deferred(handle=False):  # the training ends already
+                if workers:
+                    clear_frames(error.__traceback__)  # the loader ends its processes here, and not at some later time
+                    batches.close()
+                if keeper:
+                    error.add_note(keeper.rescue(model, optimizer, done, history, whole))
+            raise
+        finally:
+            bar.close()
+            if keeper:
+                keeper.close()
+            model.eval()
     return history
 
 
 @torch.no_grad()
 def detect(
-    model: FasterRCNN, dataset: Dataset, batch_size: int = 8, progress: bool = True
+    model: FasterRCNN, dataset: LabelledImages, batch_size: int = 8, progress: bool = True
 ) -> tuple[list[dict[str, Tensor]], list[dict[str, Tensor]]]:
     """The model's detections on the images of `dataset`, and the targets, both on the CPU and in its order.
 
@@ -126,7 +139,7 @@ def detect(
         for (index, (_, target)), detection in zip(pairs.items(), detections, strict=True):
             found[index] = {name: values.cpu() for name, values in detection.items()}, target
     if world_size() > 1:
-        shares = [None] * world_size()
+        shares: list[Any] = [None] * world_size()
         dist.all_gather_object(shares, found)
         found = {index: pair for share in shares for index, pair in share.items()}
     ordered = [found[index] for index in sorted(found)]
@@ -135,7 +148,7 @@ def detect(
 
 def evaluate(
     model: FasterRCNN,
-    dataset: Dataset,
+    dataset: LabelledImages,
     style: str = "voc",
     class_names: Sequence[str] | None = None,
     batch_size: int = 8,

@@ -20,12 +20,16 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from frcnn_edu.boxes import check_boxes, pairwise_iou
+
+if TYPE_CHECKING:
+    from pycocotools.cocoeval import COCOeval
 
 STYLES = ("voc", "voc07", "coco")
 VOC07_RECALL_STEPS = 10
@@ -112,15 +116,15 @@ class Evaluation:
     def __str__(self) -> str:
         iou = "0.50:0.95" if self.iou_threshold is None else f"{self.iou_threshold:.2f}"
         aside = f" ({self.set_aside} more are difficult or crowds, and do not count)" if self.set_aside else ""
-        images = f"{self.images} image{'s' * (self.images != 1)}"
-        lines = [f"{images}, {sum(self.ground_truths.values())} objects{aside}", f"style {self.style}, IoU {iou}"]
+        images, to_find = _number(self.images, "image"), _number(sum(self.ground_truths.values()), "object")
+        lines = [f"{images}, {to_find} to find{aside}", f"style {self.style}, IoU {iou}"]
         names = ("class", *self.per_class, "mAP")
         width = max(map(len, names))
         lines.append(f"{'class':{width}}  objects  AP")
         for name, precision in self.per_class.items():
-            objects = self.ground_truths[name]
-            found = f"{precision:.4f}" if objects else "no objects of this class"
-            lines.append(f"{name:{width}}  {objects:7}  {found}")
+            count = self.ground_truths[name]
+            found = f"{precision:.4f}" if count else "no objects of this class"
+            lines.append(f"{name:{width}}  {count:7}  {found}")
         mean = f"{self.map:.4f}" if not math.isnan(self.map) else "no objects of any class"
         lines.append(f"{'mAP':{width}}  {sum(self.ground_truths.values()):7}  {mean}")
         if self.coco_lines:
@@ -273,19 +277,21 @@ def _eleven_points(true: Array, precision: Array, total: int) -> float:
 
 def _evaluate_coco(found: list[_Boxes], wanted: list[_Boxes], names: dict[int, str]) -> Evaluation:
     totals, set_aside = _count(wanted, names)
-    if not names:
-        figures = dict.fromkeys(COCO_FIGURES, NOT_A_NUMBER)
-        return Evaluation("coco", None, len(wanted), set_aside, per_class={}, curves={}, ground_truths={}, **figures)
-    result, lines = _run_cocoeval(found, wanted, sorted(names))
-    precision, scores = result.eval["precision"], result.eval["scores"]  # (thresholds, recalls, classes, areas, limits)
-    per_class, curves = {}, {}
-    for index, label in enumerate(sorted(names)):
-        per_class[names[label]] = _mean_known(precision[:, :, index, 0, -1])
-        if totals[names[label]]:
-            curves[names[label]] = Curve(
-                result.params.recThrs, precision[0, :, index, 0, -1], scores[0, :, index, 0, -1]
-            )
-    known = (value if value >= 0 else NOT_A_NUMBER for value in result.stats.tolist())
+    figures: dict[str, Any] = dict.fromkeys(COCO_FIGURES, NOT_A_NUMBER)
+    per_class: dict[str, float] = {}
+    curves: dict[str, Curve] = {}
+    if names:
+        result, figures["coco_lines"] = _run_cocoeval(found, wanted, sorted(names))
+        figures |= {
+            name: value if value >= 0 else NOT_A_NUMBER
+            for name, value in zip(COCO_FIGURES, result.stats.tolist(), strict=True)
+        }
+        precision, scores = result.eval["precision"], result.eval["scores"]  # (IoUs, recalls, classes, areas, limits)
+        for index, label in enumerate(sorted(names)):
+            at_50 = (0, slice(None), index, 0, -1)
+            per_class[names[label]] = _mean_known(precision[:, :, index, 0, -1])
+            if totals[names[label]]:
+                curves[names[label]] = Curve(result.params.recThrs, precision[at_50], scores[at_50])
     return Evaluation(
         style="coco",
         iou_threshold=None,
@@ -294,12 +300,11 @@ def _evaluate_coco(found: list[_Boxes], wanted: list[_Boxes], names: dict[int, s
         per_class=per_class,
         curves=curves,
         ground_truths=totals,
-        coco_lines=lines,
-        **dict(zip(COCO_FIGURES, known, strict=True)),
+        **figures,
     )
 
 
-def _run_cocoeval(found: list[_Boxes], wanted: list[_Boxes], labels: list[int]) -> tuple["COCOeval", str]:  # noqa: F821
+def _run_cocoeval(found: list[_Boxes], wanted: list[_Boxes], labels: list[int]) -> tuple["COCOeval", str]:
     """pycocotools' own evaluation of the boxes, and the twelve lines that sum it up."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
@@ -320,7 +325,7 @@ def _run_cocoeval(found: list[_Boxes], wanted: list[_Boxes], labels: list[int]) 
 
 def _coco_records(images: list[_Boxes], labels: list[int]) -> dict:
     """Boxes as in COCO's JSON; ids start at 1, because 0 means "unmatched" in pycocotools."""
-    annotations = []
+    annotations: list[dict[str, object]] = []
     for image_id, image in enumerate(images):
         corners = image.boxes.numpy()
         x_y_width_height = np.concatenate((corners[:, :2], corners[:, 2:] - corners[:, :2]), axis=1)  # (N, 4)
@@ -384,6 +389,10 @@ def _label_names(class_names: Sequence[str] | None, found: list[_Boxes], wanted:
             f"label {occurring[-1]} has no name: class_names has {len(class_names)} entries, the background among them"
         )
     return dict(list(enumerate(class_names))[1:])
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _joined(columns: list[Array], dtype: type) -> Array:

@@ -1,18 +1,18 @@
-"""Errors: what kind of mistake each detection is, and which objects were missed.
+"""Mistakes: which kind of error each detection is, and which objects were missed.
 
-mAP says how good a detector is, and nothing of what it does wrong. Here every detection above a score is one of five
-kinds, by how it overlaps what is there:
+mAP measures how good a detector is, but not what it gets wrong. Here every detection above a score is of one of five
+kinds, by its overlap with the objects:
 
-- ``right``: the class and the place (IoU 0.5) are, and nobody surer was there before;
-- ``duplicate``: the class and the place are right, but a surer detection has the object already;
-- ``class``: it lies on an object (IoU 0.5), and calls it by another name;
-- ``localisation``: the name is right and the place is not: IoU between 0.1 and 0.5;
-- ``background``: none of these; there is nothing of the kind.
+- ``right``: class and place (IoU 0.5) are right, and no detection with a higher score has the object;
+- ``duplicate``: class and place are right, but a detection with a higher score has the object already;
+- ``class``: the place is right and the class is not;
+- ``localisation``: the class is right and the place is not: IoU between 0.1 and 0.5;
+- ``background``: none of these.
 
-An object is missed where no detection is right about it, so one that was found a bit beside or by another name counts
-twice: as a mistake, and as missed. Who takes which object is decided as in `metrics`, and what is marked difficult or a
-crowd counts neither way. Source: the idea, and 0.1, are from TIDE (Bolya et al., 2020, section 2), which knows one more
-kind, wrong in name and place; here that is ``background``.
+An object is missed if no detection is right about it. One that was found with a shifted box, or as another class,
+counts twice: as a mistake and as missed. Detections are matched with objects as in `metrics`, and objects marked
+difficult or crowd are ignored. Source: the kinds and the 0.1 are from TIDE (Bolya et al., 2020, section 2), which has
+one more kind for a wrong class and place; here that is ``background``.
 """
 
 from collections import Counter
@@ -34,39 +34,39 @@ RIGHT, DUPLICATE, CLASS, LOCALISATION, BACKGROUND = KINDS = (
 )
 MISSED = "missed"
 SET_ASIDE = "set aside"
-"""The kind of a detection of something that counts neither way."""
+"""The kind of a detection of an object that is ignored."""
 
 LEAST_OVERLAP = 0.1
-"""IoU below which a box is not near an object at all."""
+"""The IoU below which a detection has nothing to do with an object."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One image: what became of each of its N detections and M objects."""
+    """The result for one image with N detections and M objects."""
 
     kinds: list[str]
-    """N of `KINDS`, or "set aside"; "" for a detection that scores too little to be looked at."""
+    """N of `KINDS`, or "set aside"; "" for a detection with too low a score."""
     objects: Tensor
-    """(N,) int64: the object that each is about; -1 for the kind "background"."""
+    """(N,) int64: the object that each detection is matched with; -1 for the kind "background"."""
     missed: Tensor
-    """(M,) bool: objects that no detection is right about."""
+    """(M,) bool: whether no detection is right about the object."""
 
 
 @dataclass(frozen=True)
 class Errors:
-    """All images together."""
+    """The results of all images."""
 
     images: list[Judged]
     per_class: dict[str, Counter[str]]
-    """By class name, how many of each kind, and how many were missed. Detections count for the class that they name."""
+    """By class name: how many detections of that class are of each kind, and how many objects were missed."""
 
     @property
     def total(self) -> Counter[str]:
-        """Over all classes."""
+        """The sum over all classes."""
         return sum(self.per_class.values(), Counter())
 
     def worst(self, kind: str) -> list[int]:
-        """The images with most mistakes of a kind, or most missed objects, first; those without are left out."""
+        """The images that have mistakes of a kind, or missed objects, those with the most first."""
         counts = [int(one.missed.sum()) if kind == MISSED else one.kinds.count(kind) for one in self.images]
         return [index for index in sorted(range(len(counts)), key=lambda i: -counts[i]) if counts[index]]
 
@@ -90,14 +90,14 @@ def find_errors(
     """The kind of every detection that scores `score` or more; `detections[i]` and `targets[i]` are of one image.
 
     Detections hold ``boxes`` (N, 4), ``labels`` (N,) from 1 and ``scores`` (N,), targets ``boxes`` (M, 4), ``labels``
-    (M,), and ``difficult`` or ``iscrowd`` (M,) if there are any; on any device, for what is counted is on the CPU.
-    Raises ValueError where the lists differ in length, or for a threshold outside (0.1, 1].
+    (M,), and optionally ``difficult`` or ``iscrowd`` (M,), on any device.
+    Raises ValueError if the lists differ in length, or for a threshold outside (0.1, 1].
     """
     if len(detections) != len(targets):
         raise ValueError(f"{len(detections)} images have detections but {len(targets)} have targets; give one of each")
     if not LEAST_OVERLAP < iou_threshold <= 1:
         raise ValueError(f"iou_threshold must lie in ({LEAST_OVERLAP}, 1], got {iou_threshold}")
-    per_class = {name: Counter() for name in class_names[1:]}
+    per_class: dict[str, Counter[str]] = {name: Counter() for name in class_names[1:]}
     images = []
     for found, target in zip(map(_on_cpu, detections), map(_on_cpu, targets), strict=True):
         judged = judge(found, target, score, iou_threshold)
@@ -130,13 +130,13 @@ def judge(found: Mapping[str, Tensor], target: Mapping[str, Tensor], score: floa
 
 
 def _on_cpu(entry: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Detections are judged one by one, each step a number: on a GPU every number would be waited for."""
+    """On the CPU, because reading single numbers from a GPU is slow."""
     used = ("boxes", "labels", "scores", *SET_ASIDE_KEYS)
     return {name: entry[name].detach().cpu() for name in used if name in entry}
 
 
 def _kind(iou: Tensor, same: Tensor, aside: Tensor, taken: Tensor, threshold: float) -> tuple[str, int]:
-    """The kind of one detection, and the object it is about, from its IoU with all M objects."""
+    """The kind of one detection, and the object it is matched with, from its IoU with all M objects."""
     own, j = _best(iou.masked_fill(~same, -1))
     if own >= threshold:
         return (SET_ASIDE if aside[j] else DUPLICATE if taken[j] else RIGHT), j

@@ -4,7 +4,9 @@ Each function draws on given axes or in a new figure, and returns the axes. matp
 them: the canvas in the browser needs only `palette`, which is plain data.
 """
 
+from collections.abc import Callable
 from importlib import import_module
+from typing import Any
 
 HOMES = {
     "detections_figure": "box_plots",
@@ -25,7 +27,7 @@ HOMES = {
 __all__ = list(HOMES)
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Callable[..., Any]:
     if name not in HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(HOMES)}")
     return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)

@@ -5,6 +5,7 @@ matplotlib takes text between dollar signs for a formula and draws in one font, 
 
 import warnings
 from functools import cache
+from typing import Any
 
 from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
@@ -13,7 +14,7 @@ PLACEHOLDERS = "Last Resort"
 """A font that comes with matplotlib, with a box for every character there is."""
 
 
-def literal(text: str) -> dict[str, object]:
+def literal(text: str) -> dict[str, Any]:
     """Arguments of a matplotlib text that show `text` as it is: `$` is a character, and fonts are found for its script.
 
     Characters that no installed font has become "?", and a warning says so once.

@@ -5,6 +5,7 @@ is free, and is moved inside the axes.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import RendererBase
@@ -25,8 +26,9 @@ class BoxLabel(Text):
     """The label of one box, x1, y1, x2, y2 in data coordinates: black or white text on `color`."""
 
     def __init__(self, text: str, box: tuple[float, float, float, float], color: str) -> None:
-        style = {"fontsize": FONT_SIZE, "va": "bottom", "ha": "left", "transform": IdentityTransform()}
-        super().__init__(0, 0, **literal(text), **style)
+        super().__init__(
+            0, 0, **literal(text), fontsize=FONT_SIZE, va="bottom", ha="left", transform=IdentityTransform()
+        )
         self.box = box
         self.set_color(readable_on(color))
         self.set_bbox({"facecolor": color, "edgecolor": "none", "pad": PADDING, "alpha": 0.9})
@@ -66,8 +68,8 @@ def add_label(ax: Axes, text: str, box: tuple[float, float, float, float], color
     return label
 
 
-def readable_on(color: str) -> str:
-    """Black or white, whichever is more legible on `color`."""
+def readable_on(color: Any) -> str:
+    """Black or white, whichever is more legible on `color`, any colour that matplotlib takes."""
     luminance = sum(weight * channel for weight, channel in zip(LUMINANCE, to_rgb(color), strict=True))
     return "black" if luminance > BRIGHT else "white"
 

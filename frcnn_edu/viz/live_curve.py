@@ -46,11 +46,14 @@ class LiveCurve:
             raise ValueError(f"steps must be at least 1, got {steps}")
         self.steps, self.seconds, self.path = steps, seconds, path
         self.pictures = 0
+        self._first: int | None = None
         self._started = self._drawn = time.perf_counter()
         self._handle = None
 
     def __call__(self, done: int, model: FasterRCNN, history: History) -> None:
         """After step `done`: draw, if the last picture is old enough, the mAP is new, or the training is over."""
+        if self._first is None:
+            self._first = done - 1  # a resumed training begins later
         new = done == self.steps or done in history.measured
         if not new and time.perf_counter() - self._drawn < self.seconds:
             return
@@ -92,9 +95,8 @@ class LiveCurve:
         passed = time.perf_counter() - self._started
         if done == self.steps:
             return f"{done} steps in {passed:.0f} s"
-        return (
-            f"step {done} of {self.steps}, {passed:.0f} s so far, about {passed * (self.steps / done - 1):.0f} s to go"
-        )
+        left = passed * (self.steps - done) / (done - (self._first or 0))
+        return f"step {done} of {self.steps}, {passed:.0f} s so far, about {left:.0f} s to go"
 
     def _show(self, figure: Figure) -> None:
         file = io.BytesIO()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from frcnn_edu.training.mistakes import BACKGROUND, CLASS, DUPLICATE, KINDS, LOCALISATION, MISSED, RIGHT, Errors, Judged
 from frcnn_edu.viz.axes import show_image
-from frcnn_edu.viz.box_plots import line_style, outlines
+from frcnn_edu.viz.box_plots import box_collection, line_style
 from frcnn_edu.viz.fonts import literal
 from frcnn_edu.viz.labels import add_label
 from frcnn_edu.viz.palette import (
@@ -60,7 +60,7 @@ def draw_errors(
         if len(boxes):
             style = line_style(LOOKS[kind])
             handles.append(Line2D([], [], label=f"{kind} ({len(boxes)})", **style))
-            lines = outlines(boxes, style)
+            lines = box_collection(boxes, style)
             lines.set_path_effects(SEAM)
             ax.add_collection(lines, autolim=False)
     for box, label, kind in zip(found["boxes"].tolist(), found["labels"].tolist(), kinds, strict=True):

@@ -7,6 +7,7 @@ dash pattern and a width. This module is data only and loads no drawing library.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 BLUE = "#0072B2"
@@ -155,7 +156,7 @@ CURVE_LINES = (
 """How one curve of a plot differs from the next: colour, line and marker, as matplotlib names them."""
 
 
-def state_index(key: str, states: tuple[State, ...] = STATES) -> int:
+def state_index(key: str, states: Sequence[State] = STATES) -> int:
     """The index of the state with this `key`; raises KeyError that lists the keys there are."""
     keys = [state.key for state in states]
     if key not in keys:

@@ -46,9 +46,9 @@ COLUMNS = ("assignment", "duedate", "timestamp", "student_id", *ABOUT, *SCORES, 
 
 
 NOT_GRADED = (
-    "Nothing was graded: without these walls, what students hand in could do here all that you can. Grade on Linux (5.13 "
-    "or newer, with libseccomp), on Windows in WSL. Where walls are missing there too, grade in a container or a virtual "
-    "machine that holds nothing but the course: make grade UNFENCED=yes (or course.py grade --unfenced)."
+    "Nothing was graded: without these walls, what students hand in could do here all that you can. Grade on Linux "
+    "(5.13 or newer, with libseccomp), on Windows in WSL. Where walls are missing there too, grade in a container or a "
+    "virtual machine that holds nothing but the course: make grade UNFENCED=yes (or course.py grade --unfenced)."
 )
 
 
@@ -96,26 +96,28 @@ def release(names: Sequence[str]) -> list[str]:
 def grade(names: Sequence[str], unfenced: bool = False) -> list[str]:
     """Grade everything that was handed in for these assignments; returns what could not be graded, and why."""
     missing = walls.missing(HERE)
-    around = [f"{wall} ({kind})" for wall, kind in walls.KINDS.items() if wall not in missing]
-    print(f"Walls around what runs: {', '.join([*around, 'memory, time, disk (limits)'])}.", flush=True)
+    standing = [f"{wall} ({kind})" for wall, kind in walls.KINDS.items() if wall not in missing]
+    limits = walls.Limits(**_nbgrader().config.Judge.limits)
+    print(f"Walls around what runs: {', '.join(standing) or 'none'}. Each may take {limits}.", flush=True)
     if missing:
-        print(f"MISSING: {'; '.join(f'{wall} ({reason})' for wall, reason in missing.items())}.", file=sys.stderr)
+        print(f"MISSING WALLS: {'; '.join(f'{wall} ({why})' for wall, why in missing.items())}.", file=sys.stderr)
     if missing and not unfenced:
         return [NOT_GRADED]
     import judge  # noqa: F401 - here, and not in each of the processes that are forked from this one
+    from process import Nursery
 
+    import frcnn_edu.exercises  # noqa: F401
+
+    if walls.LINUX:
+        Nursery.take("")
     problems = [problem for name in names for problem in collect(name)]
     api = _nbgrader()
     problems += release(sorted(set(names) - _known_assignments(api)))
     jobs = [(name, folder.parent) for name in names for folder in sorted(HERE.glob(f"submitted/*/{name}"))]
     with ProcessPoolExecutor(max(1, min(AT_A_TIME, len(jobs)))) as pool:
         for (name, folder), (notes, problem) in zip(jobs, pool.map(_grade_one, jobs, repeat(unfenced)), strict=True):
-            print(
-                f"{name}: {folder.name}" + (" - could not be graded" if problem else ""),
-                *notes,
-                sep="\n    ",
-                flush=True,
-            )
+            failed = " - could not be graded" if problem else ""
+            print(f"{name}: {folder.name}{failed}", *notes, sep="\n    ", flush=True)
             problems += [f"{name}, {folder.name}: {problem}"] if problem else []
     _export(api)
     return problems
@@ -272,7 +274,7 @@ def main() -> int:
     parser.add_argument("command", choices=("release", "grade"))
     parser.add_argument("assignments", nargs="*", help="their names; left out, all of them")
     parser.add_argument("--unfenced", action="store_true", help="grade although walls are missing")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()  # as in `grade --unfenced a5_project`
     unknown = set(arguments.assignments) - set(assignments())
     if unknown:
         parser.error(f"no assignment is called {', '.join(sorted(unknown))}; there are {', '.join(assignments())}")

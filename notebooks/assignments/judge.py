@@ -12,6 +12,7 @@ new process, and what follows is graded for what it is.
 
 import ast
 import builtins
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,10 @@ from process import Pupil, error_output, named
 from traitlets import Bool, Dict
 from wire import decode
 
+STUB = "raise NotImplementedError"
+COPY = (
+    "This cell did not run: it defines again what another one does that it is a copy of, and the first of them counts."
+)
 BORROWED = ("frcnn_edu", "torchvision")
 """Modules whose functions are no answer to an exercise that asks to write them."""
 
@@ -89,18 +94,24 @@ class Bench:
 
 
 class FirstOfEach(NbGraderPreprocessor):
-    """Of cells with one id, as copying or splitting a cell makes them, the first counts (nbgrader's own step fails)."""
+    """Of cells with one id, as copying or splitting a cell makes them, the first counts (nbgrader's own step fails).
+
+    The first, that is, which is more than the stub. Others run as parts of it, unless they define a function again.
+    """
 
     def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
         """Take the id from all others."""
-        seen = set()
+        by_id = defaultdict(list)
         for cell in nb.cells:
-            grade_id = cell.metadata.get("nbgrader", {}).get("grade_id")
-            if grade_id in seen:
-                self.log.warning("the cell %s is there more than once, its first counts", grade_id)
-                del cell.metadata["nbgrader"]
-            elif grade_id is not None:
-                seen.add(grade_id)
+            by_id[cell.metadata.get("nbgrader", {}).get("grade_id")].append(cell)
+        for grade_id in [grade_id for grade_id, cells in by_id.items() if grade_id and len(cells) > 1]:
+            self.log.warning("the cell %s is there more than once, its first counts", grade_id)
+            written = [cell for cell in by_id[grade_id] if STUB not in cell.source]
+            first = (written or by_id[grade_id])[0]
+            for cell in by_id[grade_id]:
+                if cell is not first:
+                    del cell.metadata["nbgrader"]
+                    cell.metadata["is_copy"] = bool(_defined(cell.source) & _defined(first.source))
         return nb, resources
 
 
@@ -120,7 +131,9 @@ class Judge(NbGraderPreprocessor):
                 about = cell.metadata.get("nbgrader", {})
                 about.update(roles.get(about.get("grade_id"), {}))
                 source = teacher.get(about.get("grade_id"))
-                if source is None:
+                if cell.metadata.get("is_copy"):
+                    outputs = [{"output_type": "stream", "name": "stdout", "text": COPY}]
+                elif source is None:
                     outputs = pupil.run(cell.source)
                 elif utils.is_grade(cell):
                     outputs = bench.judge(source)
@@ -130,6 +143,15 @@ class Judge(NbGraderPreprocessor):
                 cell.execution_count = number
                 cell.outputs = from_dict(outputs)
         return nb, resources
+
+
+def _defined(source: str) -> set[str]:
+    """The functions and classes that the lines of a cell define."""
+    try:
+        body = ast.parse(source).body
+    except SyntaxError:  # a part of a cell, or one with IPython's commands
+        return set()
+    return {node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
 
 
 def _teachers_cells(ids: dict) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:

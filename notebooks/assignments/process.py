@@ -26,7 +26,7 @@ from nbformat.validator import validate
 from wire import MOST_SENT, decode, encode
 
 PUPIL = Path(__file__).with_name("pupil.py")
-PASSED_ON = ("FRCNN_EDU_DATA", "HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TORCH_HOME", "XDG_CACHE_HOME")
+PASSED_ON = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TORCH_HOME", "XDG_CACHE_HOME")
 """What of the teacher's environment a pupil gets."""
 ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": "",
@@ -76,24 +76,26 @@ class Nursery:
 
     @classmethod
     def take(cls, scratch: str) -> "Nursery":
-        """The one there is; on macOS, and where that has ended, a new one."""
-        if cls.at_hand is None or not walls.LINUX or cls.at_hand.process.poll() is not None:
+        """The one there is, which processes share that were forked since; on macOS a new one."""
+        if cls.at_hand is None or not walls.LINUX:
             cls.at_hand = cls(scratch)
         return cls.at_hand
 
-    def start(self, settings: dict, line: socket.socket) -> None:
-        """Have it make a pupil that listens at `line`."""
-        with suppress(ConnectionError):  # then that line ends too
-            socket.send_fds(self.line, [json.dumps(settings).encode()], [line.fileno()])
+    def order(self, what: dict) -> socket.socket:
+        """Have it make a pupil, or bury one; returns the line to that pupil, or one that ends when it is buried."""
+        line, theirs = socket.socketpair()
+        with theirs, suppress(ConnectionError):  # then the line ends too
+            socket.send_fds(self.line, [json.dumps(what).encode()], [theirs.fileno()])
+        return line
 
     def end(self, pid: int) -> None:
         """End a pupil; until then its number is nobody else's."""
         os.kill(pid, signal.SIGKILL)
-        if not walls.LINUX:
+        if walls.LINUX:
+            with self.order({"bury": pid}) as line:
+                line.recv(1)
+        else:
             self.process.wait()
-        with suppress(ConnectionError):
-            self.line.send(json.dumps({"bury": pid}).encode())
-            self.line.recv(1)
 
 
 class Pupil:
@@ -146,13 +148,13 @@ class Pupil:
         self.scratch = tempfile.mkdtemp(prefix="hand_in_")
         shutil.copytree(self.handed_in, Path(self.scratch, "work"), ignore=shutil.ignore_patterns("*.ipynb"))
         self.nursery = Nursery.take(self.scratch)
-        self.line, theirs = socket.socketpair()
-        with theirs:
-            self.nursery.start({"scratch": self.scratch, "limits": asdict(self.limits)}, theirs)
+        self.line = self.nursery.order({"scratch": self.scratch, "limits": asdict(self.limits)})
         self.gone, self.waiting, self.received, self.pid = False, False, bytearray(), None
         try:
             hello = self._reply(time.monotonic() + START_SECONDS)
-        except EOFError:
+        except (ConnectionError, EOFError):
+            Nursery.at_hand = None  # the next one may have more luck
+            self._end()
             self.nursery.errors.seek(0)
             raise RuntimeError(f"no process starts: {self.nursery.errors.read()[-2000:].decode()}") from None
         self.pid = hello["pid"]
@@ -164,8 +166,8 @@ class Pupil:
         if self.pid is not None:
             self.nursery.end(self.pid)
             self.pid = None
-            self.line.close()
-            _remove(self.scratch)
+        self.line.close()
+        _remove(self.scratch)
 
     def _recover(self) -> None:
         """Have the process listen again: drop what it is still at, or start it anew without what it ended at."""
@@ -256,8 +258,8 @@ def _take_over(argument: Any, after: Any) -> None:
 
 def _remove(folder: str) -> None:
     """Remove a folder with all that a student's code has made of it."""
-    try:
+    with suppress(OSError, RecursionError):  # it may be too deep, or keep everybody out
         shutil.rmtree(folder)
-    except (OSError, RecursionError):  # it is too deep, or its rights keep everybody out
+    if os.path.exists(folder):
         for command in (["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
             subprocess.run([*command, folder], stderr=subprocess.DEVNULL)

@@ -125,7 +125,7 @@ def serve(shell: Shell, line: socket.socket, scratch: str, limits: dict) -> None
     while True:
         text = json.dumps(reply)
         print(
-            text if len(text) < MOST_SENT else json.dumps(_failed("it is too large to be shown")),
+            text if len(text) < MOST_SENT else json.dumps(_failed("it is too large to be sent")),
             file=replies,
             flush=True,
         )
@@ -165,7 +165,6 @@ def nursery(line: socket.socket) -> None:
         order = json.loads(message)
         if "bury" in order:
             os.waitpid(order["bury"], 0)
-            line.send(b".")
         elif not walls.LINUX or os.fork() == 0:
             try:
                 serve(shell, socket.socket(fileno=descriptors[0]), **order)

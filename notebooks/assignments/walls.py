@@ -8,8 +8,8 @@
 | resources | what `Limits` says | resource limits, a watch | resource limits, a watch |
 
 `put_up` raises them around the process that calls it, tries each one, and says which do not hold; `missing` asks that
-of this machine. seccomp's rules are libseccomp's, which every Linux with systemd or apt has. Landlock takes three system
-calls: the packages for it on the Python index are younger than a year, or stop at its fifth version.
+of this machine. seccomp's rules are made by libseccomp, which every Linux with systemd or apt has. Landlock takes three
+system calls; its packages on the Python index were months old when this was written, or stop at its fifth version.
 
 Landlock does not watch a file's mode, times and attributes (the system calls that change them do nothing here), nor
 whether a path exists.
@@ -20,7 +20,6 @@ import errno
 import importlib.util
 import json
 import os
-import resource
 import socket
 import stat
 import struct
@@ -32,6 +31,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+with suppress(ImportError):  # which Windows has not
+    import resource
 
 LINUX = sys.platform == "linux"
 KINDS = {
@@ -60,7 +62,7 @@ class Limits:
     memory: float = 4.0
     """GB beyond what Python and torch take."""
     disk: float = 1.0
-    """GB in the scratch folder."""
+    """GB in the scratch folder, half of that in one file."""
     open_files: int = 256
     threads: int = 100
 
@@ -77,7 +79,7 @@ def put_up(scratch: str, closed: str, limits: Limits) -> dict[str, str]:
     From now on it can write into `scratch` alone, and `closed` is a folder that it must not be able to read. A process
     with one thread must call it: others would stay outside.
     """
-    missing = {}
+    absent = {}
     _limit(limits)
     if LINUX:
         _give_up_privileges()
@@ -85,7 +87,7 @@ def put_up(scratch: str, closed: str, limits: Limits) -> dict[str, str]:
             try:
                 build()
             except OSError as error:
-                missing |= dict.fromkeys(raised, str(error))
+                absent |= dict.fromkeys(raised, str(error))
     for wall, attempt in _attempts(closed).items():
         try:
             attempt()
@@ -93,14 +95,17 @@ def put_up(scratch: str, closed: str, limits: Limits) -> dict[str, str]:
             continue
         except OSError:
             pass
-        missing.setdefault(wall, f"{KINDS[wall]} lets through what it should not")
-    return missing
+        absent.setdefault(wall, f"{KINDS[wall]} lets through what it should not")
+    return absent
 
 
 def missing(closed: Path) -> dict[str, str]:
     """The walls that cannot be put up on this machine, and why."""
     probe = [*command(Path(__file__), scratch=os.devnull), str(closed)]
-    done = subprocess.run(probe, capture_output=True, text=True)
+    try:
+        done = subprocess.run(probe, capture_output=True, text=True)
+    except OSError:
+        return dict.fromkeys(KINDS, f"{sys.platform} has none")
     if done.returncode == 0:
         return json.loads(done.stdout)
     return dict.fromkeys(KINDS, (done.stderr.strip().splitlines() or ["no answer"])[-1])
@@ -115,14 +120,12 @@ def command(program: Path, scratch: str) -> list[str]:
 def readable() -> list[str]:
     """What a hand-in may read beside its own files: Python, the installed packages, the course's own and its data."""
     (package,) = importlib.util.find_spec("frcnn_edu").submodule_search_locations
-    data = os.environ.get("FRCNN_EDU_DATA") or Path(package).parent / "data"
-    parts = [
-        Path(prefix, part) for prefix in (sys.prefix, sys.base_prefix) for part in ("lib", "lib64", "share", "etc")
-    ]
+    own = (package, Path(package).parent / "data")
+    parts = ("lib", "lib64", "share", "etc")
+    python = [Path(prefix, part) for prefix in (sys.prefix, sys.base_prefix) for part in parts]
     here = Path(__file__).resolve()
-    installed = [Path(entry).resolve() for entry in sys.path if entry]  # the checkout itself may be among them
-    paths = [*SYSTEM, *parts, *(path for path in installed if not here.is_relative_to(path)), package, data, weights()]
-    return [str(path) for path in paths if os.path.exists(path)]
+    installed = [path for path in map(os.path.realpath, sys.path) if not here.is_relative_to(path)]  # not the checkout
+    return [str(path) for path in (*SYSTEM, *python, *installed, *own, weights()) if os.path.exists(path)]
 
 
 def weights() -> Path:
@@ -144,22 +147,23 @@ def excess(pid: int, scratch: str, limits: Limits) -> str:
         try:
             if sum(_sizes(scratch, pid)) > limits.disk * GB:
                 return f"It wrote more than {limits.disk:g} GB."
-        except OSError as error:
+        except (OSError, RecursionError) as error:
             if not isinstance(error, FileNotFoundError):
-                return f"It made a folder that cannot be looked into ({error.strerror})."
+                return f"It hides what it writes ({error})."
     return ""
 
 
 def _sizes(folder: str, pid: int) -> Iterator[int]:
     """Bytes on the disk of all below a folder, and of what a process holds open although it is deleted."""
-    folders = [folder]
-    while folders:
-        with suppress(FileNotFoundError):  # it may be gone again
-            for entry in os.scandir(folders.pop()):
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-                with suppress(FileNotFoundError):
-                    yield max(entry.stat(follow_symlinks=False).st_blocks * 512, 4096)
+
+    def complain(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # what is gone again is no matter
+            raise error
+
+    for _, folders, files, place in os.fwalk(folder, onerror=complain):
+        for name in (*folders, *files):
+            with suppress(FileNotFoundError):
+                yield max(os.stat(name, dir_fd=place, follow_symlinks=False).st_blocks * 512, 4096)
     for entry in os.scandir(f"/proc/{pid}/fd") if LINUX else ():
         with suppress(FileNotFoundError):
             about = os.stat(entry.path)
@@ -171,12 +175,13 @@ def _limit(limits: Limits) -> None:
     sizes = {
         "RLIMIT_CORE": 0,
         "RLIMIT_CPU": limits.seconds,
-        "RLIMIT_FSIZE": limits.disk * GB,
+        "RLIMIT_FSIZE": limits.disk * GB / 2,
         "RLIMIT_NOFILE": limits.open_files,
     }
     if LINUX:
         taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         sizes["RLIMIT_AS"] = taken + limits.memory * GB
+        Path("/proc/self/oom_score_adj").write_text("1000")  # where memory runs out all the same, this one goes first
     for name, size in sizes.items():
         kind = getattr(resource, name)
         _, hard = resource.getrlimit(kind)
@@ -227,7 +232,7 @@ def _give_up_privileges() -> None:
 
 
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1, 2, 4, 8
-MAKE_CHAR, MAKE_SOCK, MAKE_BLOCK = 1 << 6, 1 << 9, 1 << 11
+MAKE_CHAR, MAKE_SOCK, MAKE_FIFO, MAKE_BLOCK = 1 << 6, 1 << 9, 1 << 10, 1 << 11
 RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}
 """How many rights to files each version of Landlock knows; later ones, 16 that matter here."""
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
@@ -245,7 +250,7 @@ def _landlock(scratch: str) -> None:
     handles = struct.pack("=QQQ", handled, ports, outside)[: 24 if version >= 6 else 16 if version >= 4 else 8]
     rules = _call(CREATE_RULESET, handles, len(handles), 0)
     reading = dict.fromkeys(readable(), READ_FILE | READ_DIR)
-    all_but = handled & ~(EXECUTE | MAKE_CHAR | MAKE_SOCK | MAKE_BLOCK)
+    all_but = handled & ~(EXECUTE | MAKE_CHAR | MAKE_SOCK | MAKE_FIFO | MAKE_BLOCK)
     for path, rights in {**reading, os.devnull: READ_FILE | WRITE_FILE, scratch: all_but}.items():
         place = os.open(path, os.O_PATH)
         if not os.path.isdir(path):
@@ -264,14 +269,14 @@ THREAD = 1 << 16
 INT = 0xFFFFFFFF
 
 REFUSED = {
+    "files beyond Landlock": "fanotify_init inotify_init inotify_init1 truncate",
     "the network": "accept accept4 bind connect listen sendmmsg sendmsg socket",
     "other programs": "execve execveat fork vfork",
-    "other processes": "kcmp migrate_pages move_pages perf_event_open process_vm_readv process_vm_writev ptrace "
-    "rt_sigqueueinfo rt_tgsigqueueinfo tkill",
-    "their share of the machine": "ioprio_set sched_setaffinity sched_setattr sched_setparam sched_setscheduler setpriority",
+    "other processes": "kcmp migrate_pages move_pages perf_event_open process_vm_readv process_vm_writev ptrace",
+    "their signals": "rt_sigqueueinfo rt_tgsigqueueinfo tkill",
+    "their shares": "ioprio_set sched_setaffinity sched_setattr sched_setparam sched_setscheduler setpriority",
     "the kernel": "add_key bpf keyctl mount name_to_handle_at open_by_handle_at request_key setns unshare userfaultfd",
     "memory that no limit counts, or that stays": "memfd_create mq_open msgget semget shmget",
-    "what early Landlocks let through": "truncate",
 }
 """System calls that fail, by what they reach."""
 PRETENDED = (

@@ -1,50 +1,37 @@
-"""The judge and the pupil: what crosses between them, and what a student's code cannot do from where it runs."""
+"""The judge and the pupil: what crosses between them, and what a test makes of it."""
 
-import importlib.util
 import os
-import shutil
-import sqlite3
 import sys
-from contextlib import closing
 from pathlib import Path
 
+import judge
 import numpy as np
+import process
+import pupil
 import pytest
 import torch
+import walls
+import wire
 from nbformat.v4 import new_code_cell, new_notebook
 from nbgrader.api import Gradebook
 
-COURSE = Path(__file__).parents[2] / "notebooks" / "assignments"
+UNFENCED = bool(walls.missing(Path(judge.__file__).parent))
 PASSES = 'result = check("box_iou", box_iou)\ndisplay(result)\nassert result.passed, result.message'
 
 
-def load(name):
-    """A module of the course's folder, which is no package."""
-    if name not in sys.modules:
-        specification = importlib.util.spec_from_file_location(name, COURSE / f"{name}.py")
-        sys.modules[name] = importlib.util.module_from_spec(specification)
-        specification.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-pupil, judge = load("pupil"), load("judge")
-
-
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory):
-    """The folder in which a student's code runs."""
-    return tmp_path_factory.mktemp("desk")
-
-
-@pytest.fixture(scope="module")
-def process(desk):
-    with judge.Pupil(desk, seconds=60.0) as process:
-        yield process
+def student(tmp_path_factory):
+    """A process that a student's code has to itself."""
+    desk = tmp_path_factory.mktemp("handed_in")
+    (desk / "data.txt").write_text("boxes")
+    (desk / "helpers.py").write_text("answer = 42")
+    with process.Pupil(desk, walls.Limits(), UNFENCED) as student:
+        yield student
 
 
 @pytest.fixture
-def bench(process):
-    bench = judge.Bench(process)
+def bench(student):
+    bench = judge.Bench(student)
     bench.prepare("import torch\nfrom frcnn_edu.exercises import check\nnot_run_here()")
     return bench
 
@@ -69,7 +56,7 @@ def bench(process):
     ids=repr,
 )
 def test_what_crosses_comes_out_as_it_went_in(value):
-    back = pupil.decode(pupil.encode(value))
+    back = wire.decode(wire.encode(value))
     if isinstance(value, torch.Tensor | np.ndarray | np.generic):
         assert (back.dtype, back.shape) == (value.dtype, value.shape)
         assert (torch.as_tensor(back) == torch.as_tensor(value)).all()
@@ -78,18 +65,18 @@ def test_what_crosses_comes_out_as_it_went_in(value):
 
 
 def test_what_cannot_cross_is_only_what_it_looks_like():
-    assert repr(pupil.decode(pupil.encode(torch.Generator))) == repr(torch.Generator)
-    assert hasattr(pupil.decode(pupil.encode(iter([1]))), "__next__")
+    assert repr(wire.decode(wire.encode(torch.Generator))) == repr(torch.Generator)
+    assert hasattr(wire.decode(wire.encode(iter([1]))), "__next__")
     with pytest.raises(ValueError, match="no type of numbers"):
-        pupil.decode({"tensor": "load", "shape": [1], "data": ""})
+        wire.decode({"tensor": "load", "shape": [1], "data": ""})
 
 
 def error_of(outputs):
     return outputs[-1]["evalue"] if outputs and outputs[-1]["output_type"] == "error" else ""
 
 
-def test_a_right_function_passes_and_shows_its_card(process, bench):
-    process.run("import torchvision\n\ndef box_iou(a, b):\n    return torchvision.ops.box_iou(a, b)")
+def test_a_right_function_passes_and_shows_its_card(student, bench):
+    student.run("import torchvision\n\ndef box_iou(a, b):\n    return torchvision.ops.box_iou(a, b)")
     (shown,) = bench.judge(PASSES)
     assert "passed" in shown["data"]["text/html"]
 
@@ -111,94 +98,18 @@ def test_a_right_function_passes_and_shows_its_card(process, bench):
         ("from torchvision.ops import box_iou", "write it yourself"),
     ],
 )
-def test_a_wrong_function_is_diagnosed_from_afar(process, bench, written, words):
-    process.run("box_iou = None")
-    process.run(written)
+def test_a_wrong_function_is_diagnosed_from_afar(student, bench, written, words):
+    student.run("box_iou = None")
+    student.run(written)
     assert words in error_of(bench.judge(PASSES))
 
 
-def test_cells_keep_their_outputs(process):
-    outputs = process.run("import matplotlib.pyplot as plt\nprint('words')\nplt.plot([1, 2])\nplt.show()\n1 / 0")
+def test_cells_keep_their_outputs(student):
+    outputs = student.run("import matplotlib.pyplot as plt\nprint('words')\nplt.plot([1, 2])\nplt.show()\n1 / 0")
     kinds = [output["output_type"] for output in outputs]
     assert kinds == ["stream", "display_data", "error"]
     assert "image/png" in outputs[1]["data"]
-    assert len(process.run("print('x' * 10_000_000)")[0]["text"]) == pupil.MOST_PRINTED
-
-
-@pytest.mark.parametrize(
-    "look",
-    [
-        "open(course + '/judge.py').read()",
-        "open(os.path.relpath(course) + '/judge.py').read()",
-        "os.open(course + '/judge.py', os.O_RDONLY)",
-        "os.listdir(course)",
-        "sqlite3.connect(course + '/gradebook.db')",
-        "os.symlink(course, 'link'), open('link/judge.py').read()",
-        "shutil.copytree(course, 'copy')",
-        "open(course + '/nowhere/grades.csv', 'w')",
-        "os.remove(course + '/nothing.txt')",
-        "subprocess.run(['cat', course + '/judge.py'])",
-        "os.system('true')",
-        "os.fork()",
-        "os.kill(os.getppid(), 0)",
-    ],
-)
-def test_the_folder_of_the_course_is_closed(process, look):
-    source = f"import os, shutil, sqlite3, subprocess\ncourse = {str(COURSE)!r}\n{look}"
-    assert process.run(source)[-1]["ename"] == "PermissionError"
-
-
-@pytest.fixture(scope="module")
-def fenced(desk, tmp_path_factory):
-    """A process beside a course that it may spoil, should the fence have a hole, and that course's folder."""
-    course = tmp_path_factory.mktemp("term") / "lessons" / "course"
-    course.mkdir(parents=True)
-    shutil.copy(COURSE / "pupil.py", course)
-    (course / "secret").write_text("hidden tests")
-    with closing(sqlite3.connect(course / "gradebook.db")) as gradebook:
-        gradebook.execute("create table grade (points)")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(judge, "HERE", course)
-        with judge.Pupil(desk, seconds=60.0) as process:
-            yield process, course
-
-
-@pytest.mark.parametrize(
-    "attempt",
-    [
-        "sqlite3.connect(f'file:{course}/gradebook.db', uri=True).execute('select * from grade')",
-        "sqlite3.connect(':memory:').execute(f\"attach '{course}/gradebook.db' as g\")",
-        "open('mine', 'w').close(); os.rename('mine', course + '/secret')",
-        "open('mine', 'w').close(); os.replace('mine', '../' * 9 + course[1:] + '/secret')",
-        "os.rename(parent, parent + '2')",
-        "os.rename(os.path.dirname(parent), 'taken')",
-        "shutil.move(parent, 'taken')",
-        "shutil.rmtree(parent)",
-        "os.chmod(parent, 0)",
-        "os.chmod(os.open(parent, os.O_RDONLY), 0)",
-        "os.mkdir(course + '/more')",
-        "os.utime(course + '/secret')",
-        "os.link(course + '/secret', 'x'); open('x').read()",
-        "os.link('course/secret', 'y', src_dir_fd=os.open(parent, os.O_RDONLY))",
-        "os.symlink('data.txt', course + '/link')",
-        "os.chdir(course)",
-        "os.open('course/secret', os.O_RDONLY, dir_fd=os.open(parent, os.O_RDONLY))",
-        "top = os.open(parent, os.O_RDONLY); os.chdir('/'); os.open('course/secret', os.O_RDONLY, dir_fd=top)",
-        "os.remove('course/secret', dir_fd=os.open(parent, os.O_RDONLY))",
-        "os.rename('course', 'coarse', src_dir_fd=os.open(parent, os.O_RDONLY))",
-        "open('secret', opener=lambda name, flags: os.open(f'course/{name}', flags, dir_fd=os.open(parent, 0)))",
-        "os.killpg(os.getpgrp(), 0)",
-        "multiprocessing.get_context('spawn').Process(target=os.getpid).start()",
-    ],
-)
-def test_everyday_ways_around_the_fence_are_closed(fenced, desk, attempt):
-    process, course = fenced
-    before = sorted(course.parents[1].rglob("*"))
-    places = f"course, parent = {str(course)!r}, {str(course.parent)!r}"
-    source = f"import multiprocessing, os, shutil, sqlite3\nos.chdir({str(desk)!r})\n{places}\n{attempt}"
-    assert [output["ename"] for output in process.run(source)] == ["PermissionError"]
-    assert sorted(course.parents[1].rglob("*")) == before
-    assert (course / "secret").read_text() == "hidden tests"
+    assert len(student.run("print('x' * 10_000_000)")[0]["text"]) == pupil.MOST_PRINTED
 
 
 HONEST_WORK = """
@@ -234,26 +145,96 @@ with tempfile.TemporaryDirectory() as folder, tempfile.NamedTemporaryFile(dir=fo
     assert len(os.listdir(folder_of_mine)) == 2
 assert not os.path.exists(folder)
 os.chdir("..")
-assert os.listdir()
+assert os.listdir() == ["work"]
+os.chdir("work")
 """
 
 
-def test_honest_work_meets_no_fence(fenced):
-    process, _ = fenced
-    assert process.run(HONEST_WORK) == []
+WRITES_ON_THE_LINE = """
+import os
+for fd in range(3, 40):
+    try:
+        os.write(fd, {})
+    except OSError:
+        pass
+"""
 
 
-def test_the_desk_is_open(process, desk):
-    (desk / "data.txt").write_text("boxes")
-    assert process.run("assert open('data.txt').read() == 'boxes'\nn = open('weights', 'w').write('1')") == []
-    assert (desk / "weights").read_text() == "1"
+def test_honest_work_meets_no_wall(student):
+    assert student.run(HONEST_WORK) == []
 
 
-def test_whoever_talks_over_the_line_is_cut_off(process):
-    noise = "import os\nfor fd in range(3, 40):\n    try:\n        os.write(fd, b'passed\\n')\n    except OSError: pass"
-    assert process.run("kept = 1") == []
-    assert process.run(noise)[-1]["ename"] == "Ended"
-    assert process.find("kept") == {"kind": "value", "value": 1}
+def test_what_lies_beside_the_notebook_is_at_hand(student):
+    assert student.run("from helpers import answer\nassert open('data.txt').read() == 'boxes'") == []
+    assert student.run("open('weights', 'w').write(str(answer))\nassert open('weights').read() == '42'") == []
+
+
+def test_a_code_that_writes_on_the_line_is_cut_off(student):
+    noise = WRITES_ON_THE_LINE.format("b'passed\\n'")
+    assert student.run("kept = 1") == []
+    assert student.run(noise)[-1]["ename"] == "Ended"
+    assert student.find("kept") == {"kind": "value", "value": 1}
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        '"no object"',
+        '{"outputs": 3}',
+        '{"outputs": [{"output_type": "verdict", "text": "passed"}]}',
+        '{"outputs": [{"output_type": "display_data", "metadata": {}, "data": {"text/html": 5}}]}',
+        "[" * 100_000,
+        "1" * 10_000,
+        "\\xff",
+    ],
+)
+def test_what_no_notebook_can_hold_counts_as_the_end_of_the_program(tmp_path, sent):
+    forged = WRITES_ON_THE_LINE.format(f"b'{sent}\\n'")
+    with process.Pupil(tmp_path, walls.Limits(), UNFENCED) as student:
+        assert student.run(forged)[-1]["ename"] == "Ended"
+        assert student.run("kept = 1") == []
+
+
+@pytest.mark.parametrize("name", ["KeyboardInterrupt", "GeneratorExit", "BaseException", "int", "__import__"])
+def test_no_error_of_a_students_ends_the_grading(name):
+    assert isinstance(process.named(name, "words"), Exception)
+
+
+def test_a_hand_in_has_its_time_and_no_more(tmp_path):
+    with process.Pupil(tmp_path, walls.Limits(seconds=3.0), UNFENCED) as student:
+        (stopped,) = student.run("import signal, time\nsignal.pthread_sigmask(0, {2})\ntime.sleep(60)")
+        assert stopped["ename"] == "CellTimeoutError"
+        assert "whole hand-in" in error_of(student.run("number = 1"))
+
+
+def test_a_process_that_does_not_start_says_why(tmp_path, monkeypatch):
+    broken, desk = tmp_path / "broken.py", tmp_path / "handed_in"
+    desk.mkdir()
+    broken.write_text("raise SystemExit('torch is not installed')")
+    monkeypatch.setattr(process, "PUPIL", broken)
+    monkeypatch.setattr(process.Nursery, "at_hand", None)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(RuntimeError, match="torch is not installed"):
+        process.Pupil(desk, walls.Limits())
+    assert sorted(tmp_path.iterdir()) == [broken, desk]
+
+
+def test_what_keeps_everybody_out_is_removed_too(tmp_path):
+    """In a process without root's privileges, whom nothing keeps out."""
+    folder = tmp_path / "scratch" / "closed" / "deep"
+    child = os.fork()
+    if not child:
+        try:
+            if walls.LINUX:
+                walls._give_up_privileges()
+            folder.mkdir(parents=True)
+            (folder / "file").touch()
+            folder.chmod(0)
+            process._remove(str(tmp_path / "scratch"))
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture
@@ -279,15 +260,14 @@ def test_what_a_cell_is_comes_from_the_gradebook(gradebook, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     desk = tmp_path / "handed_in"
     desk.mkdir()
+    resources = {"nbgrader": gradebook, "metadata": {"path": str(desk)}}
     cells = [
         new_code_cell(whose, metadata={"nbgrader": {"grade_id": "written", **pretends}}),
         new_code_cell("print(open('where').read())"),
         new_code_cell("print('no test')", metadata={"nbgrader": {"grade_id": "test", **hides}}),
         new_code_cell("print(open('where').read())", metadata={"nbgrader": {"grade_id": "mine", **pretends}}),
     ]
-    notebook, _ = judge.Judge().preprocess(
-        new_notebook(cells=cells), {"nbgrader": gradebook, "metadata": {"path": str(desk)}}
-    )
+    notebook, _ = judge.Judge(unfenced=UNFENCED).preprocess(new_notebook(cells=cells), resources)
     written, shown, test, mine = notebook.cells
     assert written.outputs == []
     assert shown.outputs[0].text == mine.outputs[0].text != f"{os.getpid()}\n"

@@ -6,6 +6,8 @@ import time
 import pytest
 from lesson_files import NOTEBOOKS, cells_called
 
+from frcnn_edu.viz.palette import GREEN
+
 pytestmark = pytest.mark.browser
 
 SECONDS = 1.0
@@ -43,7 +45,7 @@ WRONG_AND_RIGHT = {
 }
 
 CARD = "div[style*='border-left']"
-GREEN = "rgb(0, 158, 115)"
+GREEN_RGB = "rgb({}, {}, {})".format(*bytes.fromhex(GREEN.removeprefix("#")))
 
 VERDICT = """([id, before]) => {
     const cells = jupyterapp.shell.currentWidget.content.widgets;
@@ -99,6 +101,6 @@ def test_a_wrong_answer_is_diagnosed_and_drawn_and_the_right_one_is_green(lesson
         text, waited_right = verdict(lesson, exercise, right)
         assert "passed" in text
         assert card.locator("img").count() == 0
-        assert card.locator(CARD).evaluate("card => getComputedStyle(card).borderLeftColor") == GREEN
+        assert card.locator(CARD).evaluate("card => getComputedStyle(card).borderLeftColor") == GREEN_RGB
         waited.append((waited_wrong, waited_right))
     assert max(waited[-1]) <= allowed, waited

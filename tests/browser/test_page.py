@@ -12,7 +12,6 @@ import urllib.request
 
 import pytest
 from jupyterlab_driver import HOST, PAGE_TIMEOUT, START_TIMEOUT, free_port
-from lesson_files import NOTEBOOKS
 from PIL import Image
 
 from frcnn_edu.course.shipped_detector import load_trained
@@ -38,14 +37,11 @@ DROP = """(area, files) => {
 def address(tmp_path_factory):
     """Where Voila serves the page, on a computer that has no weights of torchvision's."""
     home = tmp_path_factory.mktemp("voila")
-    own = {"TORCH_HOME": str(home), "IPYTHONDIR": str(home), "JUPYTER_CONFIG_DIR": str(home), "WEIGHTS": ""}
+    own = {"TORCH_HOME": str(home), "IPYTHONDIR": str(home), "JUPYTER_CONFIG_DIR": str(home)}
     port = free_port()
-    page = NOTEBOOKS / "page" / "photographs.ipynb"
-    options = ["--no-browser", f"--Voila.ip={HOST}", f"--Voila.port={port}", "--Voila.port_retries=0"]
+    command = [sys.executable, "-m", "frcnn_edu", "page", "--no-browser", f"--port={port}"]
     with (home / "log").open("w") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "voila", page, *options], env=os.environ | own, stdout=log, stderr=log
-        )
+        server = subprocess.Popen(command, env=os.environ | own, stdout=log, stderr=log)
     url = f"http://{HOST}:{port}"
     for _ in range(START_TIMEOUT * 10):
         assert server.poll() is None, (home / "log").read_text()
@@ -105,7 +101,7 @@ def test_photographs_that_are_dropped_are_answered_a_large_one_and_a_text_too(pa
     area.get_by_text("3 looked at").wait_for()
     page.get_by_text(expected.sentence, exact=True).wait_for()
     page.get_by_text("large.bmp: ").wait_for()
-    page.get_by_text("notes.jpg is no picture that Pillow knows").wait_for()
+    page.get_by_text("notes.jpg is not an image that Pillow can read").wait_for()
     pictures = page.locator("img[src^='blob:']")
     page.wait_for_function("count => document.querySelectorAll(\"img[src^='blob:']\").length === count", arg=2)
     sizes = pictures.last.evaluate("image => image.decode().then(() => [image.naturalWidth, image.clientWidth])")

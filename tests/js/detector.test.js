@@ -65,7 +65,7 @@ const FUNCTIONS = {
       const ious = boxes.boxIou(all, i, others);
       ious.forEach((iou, k) => {
         close(boxes.pairIou(all, areas, i, others, otherAreas, k), iou, `pairIou of ${i} and ${k}`);
-      close(boxes.iou(given.boxes[i], given.others[k]), iou, `iou of ${i} and ${k}`);
+        close(boxes.iou(given.boxes[i], given.others[k]), iou, `iou of ${i} and ${k}`);
       });
       return ious;
     }),

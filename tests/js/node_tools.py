@@ -2,6 +2,8 @@
 
 `python tests/js/node_tools.py` is the scripts' part of `make lint`: types (tsc) and style (Biome). Where the npm
 registry cannot be reached it says what was left out, and succeeds; with FRCNN_EDU_NO_SKIPS=1 it fails.
+
+package.json does not say "type": "module": that would hold for all below it, for JupyterLab's scripts in .venv too.
 """
 
 import hashlib

@@ -26,7 +26,7 @@ from frcnn_edu.explorers.lesson_01_anchors import best_anchors
 from frcnn_edu.explorers.paper import cells
 from frcnn_edu.losses import rpn_loss, smooth_l1
 from frcnn_edu.matching import Matcher
-from frcnn_edu.matching import best_anchors as best_of_each_object
+from frcnn_edu.matching import is_best_anchor as best_of_each_object
 from frcnn_edu.roi_pool import roi_align, roi_pool
 
 Case = dict[str, object]

@@ -9,6 +9,8 @@ const { HANDLES, handleAt, handlesOf, pulled } = await import("../../frcnn_edu/e
 const { dashesInPixels, inkBoxes } = await import("../../frcnn_edu/explorers/js/canvas/ink.js");
 const { View } = await import("../../frcnn_edu/explorers/js/canvas/view.js");
 const { nearest } = await import("../../frcnn_edu/explorers/js/kit/controls.js");
+const { Plot } = await import("../../frcnn_edu/explorers/js/kit/charts.js");
+const { drawDots, drawTag } = await import("../../frcnn_edu/explorers/js/kit/paint.js");
 const { ramp, rgb } = await import("../../frcnn_edu/explorers/js/kit/palette.js");
 const words = await import("../../frcnn_edu/explorers/js/kit/words.js");
 
@@ -142,4 +144,80 @@ test("numbers are written with a real minus sign, and never as minus nothing", (
   assert.equal(words.fixed(-0.5, 1), "\u22120.5");
   assert.equal(words.wholeNumber(17100.4), "17,100");
   assert.equal(words.sides([0, 0, 10.4, 20]), "10 \u00d7 20 px");
+});
+
+/** A context that writes down what is called; a letter is 6 px wide. */
+function recorder() {
+  /** @type {[string, ...any[]][]} */
+  const calls = [];
+  const pen = new Proxy(
+    /** @type {any} */ ({ measureText: (/** @type {string} */ text) => ({ width: 6 * text.length }) }),
+    {
+      get: (own, name) => own[name] ?? ((/** @type {any[]} */ ...given) => calls.push([String(name), ...given])),
+    },
+  );
+  const of = (/** @type {string} */ name) => calls.filter((call) => call[0] === name).map((call) => call.slice(1));
+  return { pen, of };
+}
+
+test("a colour is read channel by channel", () => {
+  assert.deepEqual(rgb("#01FF80"), [1, 255, 128]);
+});
+
+test("a view fits the image into the page, and finds places in it", () => {
+  const view = new View();
+  const measures = { width: 100, height: 50, margin: 10, dpr: 2, cssWidth: 254 };
+  assert.equal(view.fit(measures), true);
+  assert.equal(view.fit({ ...measures }), false, "nothing has changed");
+  assert.equal(view.scale, 2);
+  assert.equal(view.cssHeight, 154);
+  assert.deepEqual(view.toImage(7 + 2 * 10, 7 + 2 * 10), [0, 0]);
+  assert.deepEqual(view.toImage(7 + 2 * 60, 7 + 2 * 35), [50, 25]);
+  assert.equal(view.look("none"), undefined);
+});
+
+test("a plot lies between its margins, and leaves out labels that would touch", () => {
+  const { pen, of } = recorder();
+  const size = { width: 130, height: 80, ink: "black" };
+  const plot = new Plot(pen, size, { left: 20, right: 10, top: 10, bottom: 20 }, [-1, 1], [0, 4]);
+  assert.deepEqual([plot.across(-1), plot.across(1), plot.up(0), plot.up(4)], [20, 120, 60, 10]);
+  plot.labelColumns([-1, -0.9, 1], ["ab", "cd", "ef"], "name");
+  assert.deepEqual(
+    of("fillText").map(([text]) => text),
+    ["ab", "ef", "name"],
+  );
+  plot.curve(
+    [
+      [-1, 0],
+      [1, 4],
+    ],
+    { color: "red", dash: [1], width: 2 },
+  );
+  assert.deepEqual(of("lineTo"), [
+    [20, 60],
+    [120, 10],
+  ]);
+});
+
+test("a tag ends on the picture, and dots lie where they are told", () => {
+  const view = Object.assign(new View(), { px: 1, width: 100, height: 50, margin: 5 });
+  const { pen, of } = recorder();
+  drawTag(pen, view, 95, 90, "abcd");
+  assert.deepEqual(of("fillRect"), [[73, 38, 32, 17]]);
+  drawDots(
+    pen,
+    view,
+    [
+      [3, 4],
+      [5, 6, 9],
+    ],
+    2,
+  );
+  assert.deepEqual(
+    of("arc").map(([x, y, radius]) => [x, y, radius]),
+    [
+      [3, 4, 2],
+      [5, 6, 9],
+    ],
+  );
 });

@@ -3,25 +3,35 @@
 import multiprocessing
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["frcnn_edu.__main__", "frcnn_edu.datasets.shapes", "frcnn_edu.viz.live_curve"])
+FORKS.set_forkserver_preload(["frcnn_edu.commands.detector", "frcnn_edu.datasets.shapes", "frcnn_edu.viz.live_curve"])
 
 
-def start_command(*words: object, log: Path, file_size: int | None = None) -> multiprocessing.Process:
-    """``python -m frcnn_edu WORDS``, with what it prints in `log`; no file may grow beyond `file_size` bytes."""
+@contextmanager
+def running(*words: object, log: Path, file_size: int | None = None) -> Iterator[multiprocessing.Process]:
+    """``python -m frcnn_edu WORDS``, killed at the end of the block; what it prints goes into `log`.
+
+    None of its files may grow beyond `file_size` bytes.
+    """
     process = FORKS.Process(target=_run, args=([str(word) for word in words], log, file_size))
     process.start()
-    return process
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.join()
 
 
 def run_command(*words: object, log: Path, **options: object) -> int:
     """The exit status of a command."""
-    process = start_command(*words, log=log, **options)
-    process.join(120)
-    assert process.exitcode is not None, f"{words} takes over two minutes"
-    return process.exitcode
+    with running(*words, log=log, **options) as process:
+        process.join(120)
+        assert process.exitcode is not None, f"{words} takes over two minutes"
+        return process.exitcode
 
 
 def _run(words: list[str], log: Path, file_size: int | None) -> None:
@@ -32,6 +42,8 @@ def _run(words: list[str], log: Path, file_size: int | None) -> None:
 
     from frcnn_edu.__main__ import main
 
+    # A worker of a DataLoader notices that its parent was killed only if that parent is not the fork server.
+    multiprocessing.set_start_method("fork" if sys.platform == "linux" else "spawn", force=True)
     torch.set_num_threads(1)
     if file_size is not None:
         import resource

@@ -16,7 +16,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 from torchvision.utils import save_image
 
-import frcnn_edu.__main__ as command_line
+import frcnn_edu.commands.detector as command_line
 from frcnn_edu.__main__ import COMMANDS, main
 from frcnn_edu.datasets.download import DownloadError
 from frcnn_edu.datasets.shapes import PLAIN, Shapes
@@ -134,13 +134,13 @@ def test_a_mistyped_option_is_one_sentence_and_nothing_is_written(inside, words,
         (["--device", "meta"], "--device meta"),
         (["--option", "min_size=abc"], "min_size must be a whole number or a list, each a whole number, got 'abc'"),
         (["--option", "rpn_nms_thresh=2"], "rpn_nms_thresh must lie in [0, 1]"),
-        (["--option", "nms=0.5"], "tiny has no option 'nms'; there are"),
+        (["--option", "nms=0.5"], "the model has no option 'nms'; there are"),
         (["--option", "rpn_nms_tresh=0.5"], "did you mean 'rpn_nms_thresh'?"),
         (["--resume"], "run holds no run to resume"),
         (["--split", "nowhere"], "nowhere"),
         (["--eval-every", "1", "--eval-split", "nowhere"], "nowhere"),
         (["--data", "no-such-folder"], "no-such-folder"),
-        (["--weights-backbone", "NAME", "--model", "mobilenet_v2"], "mobilenet_v2 has no weights 'NAME'"),
+        (["--weights-backbone", "NAME", "--model", "mobilenet_v2"], "no weights 'NAME' of mobilenet_v2"),
         (["--option", "image_std=[0, 0, 0]"], "no step was completed, and run is left as it was"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -150,7 +150,7 @@ def test_a_training_that_cannot_begin_is_refused_in_one_line_and_nothing_is_writ
     status, _, err = run(*tiny_training("--out", "run", *given), cpu=False)
     line = err.splitlines()[-1]
     assert status == 1
-    assert line.startswith("frcnn_edu train: ")
+    assert line.startswith("frcnn-edu train: ")
     assert message in line
     assert "Traceback" not in err
     assert list(inside.iterdir()) == []
@@ -160,7 +160,7 @@ def test_an_out_that_is_a_file_is_named(inside):
     Path("run").write_text("mine")
     status, _, err = run(*tiny_training("--out", "run"))
     assert status == 1
-    assert err.splitlines()[-1] == "frcnn_edu train: run: File exists"
+    assert err.splitlines()[-1] == "frcnn-edu train: run: File exists"
 
 
 def test_the_program_answers_as_a_module_and_with_its_exit_status(inside):
@@ -178,17 +178,17 @@ def test_help_explains_every_option(command):
     options = out.split("options:")[1]
     for entry in re.split(r"\n  (?=-)", options)[1:]:
         assert len(entry.split()) > 3, f"{entry!r} is not explained"
-    assert not command or "for example: python -m frcnn_edu" in out
+    assert not command or "for example: frcnn-edu" in out
 
 
 def test_a_download_that_fails_is_said_in_a_line(tmp_path, monkeypatch):
     def fail(*_):
         raise DownloadError("the server is not there: connect and call again")
 
-    monkeypatch.setattr("frcnn_edu.__main__.download", fail)
+    monkeypatch.setattr("frcnn_edu.commands.detector.download", fail)
     status, _, err = run("download", "bccd", "--out", tmp_path, cpu=False)
     assert status == 1
-    assert err == "frcnn_edu download: the server is not there: connect and call again\n"
+    assert err == "frcnn-edu download: the server is not there: connect and call again\n"
 
 
 @pytest.mark.parametrize(
@@ -207,15 +207,15 @@ def test_an_error_of_pytorch_or_the_system_becomes_one_line(monkeypatch, error, 
     def fail(*_):
         raise error
 
-    monkeypatch.setattr("frcnn_edu.__main__.download", fail)
+    monkeypatch.setattr("frcnn_edu.commands.detector.download", fail)
     status, _, err = run("download", "bccd", cpu=False)
-    assert err.startswith(f"frcnn_edu download: {line}")
+    assert err.startswith(f"frcnn-edu download: {line}")
     assert err.count("\n") == 1
     assert status == (130 if isinstance(error, KeyboardInterrupt) else 1)
 
 
 def test_a_fault_of_the_program_shows_its_traceback(monkeypatch):
-    monkeypatch.setattr("frcnn_edu.__main__.download", lambda *_: {}["key"])
+    monkeypatch.setattr("frcnn_edu.commands.detector.download", lambda *_: {}["key"])
     with pytest.raises(KeyError):
         run("download", "bccd", cpu=False)
 
@@ -296,7 +296,7 @@ def test_evaluate_says_what_each_number_means(weights, tmp_path, style):
     targets = [SCENES[index][1]["labels"] for index in range(len(SCENES))]
     counts = torch.cat(targets).bincount(minlength=len(NAMES)).tolist()
     assert lines[0] == "shapes-plain, split test"
-    assert lines[1] == f"4 images, {sum(counts)} objects"
+    assert lines[1] == f"4 images, {sum(counts)} objects to find"
     assert lines[2] == f"style {style}, IoU {'0.50:0.95' if style == 'coco' else '0.50'}"
     for name, count, line in zip(NAMES[1:], counts[1:], lines[4:], strict=False):
         assert re.fullmatch(
@@ -344,16 +344,16 @@ def test_the_twelve_lines_are_those_of_pycocotools(weights, tmp_path):
 
 
 def test_weights_of_other_classes_are_refused_before_the_work(tmp_path, monkeypatch):
-    monkeypatch.setattr("frcnn_edu.__main__.evaluate", lambda *_: pytest.fail("it has begun to work"))
+    monkeypatch.setattr("frcnn_edu.commands.detector.evaluate", lambda *_: pytest.fail("it has begun to work"))
     card = ModelCard("tiny", ("__background__", "cell"), SMALL)
     train(card.build(), Cells(), Recipe(steps=1, batch_size=1), tmp_path / "run", card, progress=False)
     status, _, err = evaluation(tmp_path / "run")
     assert status == 1
-    assert err == "frcnn_edu evaluate: shapes-plain have 7 classes, the weights 1\n"
+    assert err == "frcnn-edu evaluate: shapes-plain have 7 classes, the weights 1\n"
 
 
 def test_a_place_for_the_figures_that_cannot_be_is_refused_before_the_work(weights, tmp_path, monkeypatch):
-    monkeypatch.setattr("frcnn_edu.__main__.evaluate", lambda *_: pytest.fail("it has begun to work"))
+    monkeypatch.setattr("frcnn_edu.commands.detector.evaluate", lambda *_: pytest.fail("it has begun to work"))
     (tmp_path / "file").write_text("")
     for place in (tmp_path, tmp_path / "file" / "report.json"):
         status, _, err = evaluation(weights, "--json", place)
@@ -411,6 +411,12 @@ def test_predict_draws_every_picture_and_writes_what_it_found(weights, inside):
         assert f"{name}: {len(entry['labels'])} found, found" in out
 
 
+def test_predict_with_weights_that_are_not_there_writes_nothing(inside):
+    status, _, err = run("predict", "a.png", "--weights", "nowhere", "--out", "found")
+    assert (status, err.count("\n")) == (1, 1)
+    assert list(inside.iterdir()) == []
+
+
 NOT_PICTURES = {
     "text.jpg": (b"no picture", "convert it to PNG or JPEG"),
     "empty.jpg": (b"", "is empty"),
@@ -466,7 +472,7 @@ def test_a_picture_that_fails_to_run_or_to_be_drawn_costs_only_itself(weights, i
         return detect_one(model, image, score)
 
     detect_one = command_line._detect
-    monkeypatch.setattr("frcnn_edu.__main__._detect", run_or_fail)
+    monkeypatch.setattr("frcnn_edu.commands.detector._detect", run_or_fail)
     monkeypatch.setattr(box_plots, "detections_figure", draw_or_fail)
     for width in (50, 60, 70):
         save_picture(f"{width}.png", (70, width))
@@ -490,10 +496,10 @@ def test_whatever_ends_predict_leaves_what_was_found_before(weights, inside, mon
             raise KeyboardInterrupt
         return detect_one(*arguments)
 
-    monkeypatch.setattr("frcnn_edu.__main__._detect", interrupted)
+    monkeypatch.setattr("frcnn_edu.commands.detector._detect", interrupted)
     status, _, err, found = prediction(weights, "a.png", "b.png")
     assert status == 130
-    assert err == "frcnn_edu predict: stopped by Ctrl-C\n"
+    assert err == "frcnn-edu predict: stopped by Ctrl-C\n"
     assert list(found) == ["a.png"]
 
 

@@ -142,6 +142,13 @@ def test_no_detection_is_no_life(lives):
         BiographyExplorer(image, trace, target, CLASSES, least_score=1.1)
 
 
+def test_a_trace_in_training_has_no_biographies(lives):
+    image, _, target = lives
+    trace = small_detector().train().trace([image], [target])
+    with pytest.raises(ValueError, match="no detections: take it in evaluation mode"):
+        biographies(trace, target, CLASSES, 0.3)
+
+
 def results():
     sound = [[100.0, 100, 140, 140, 1, 0.9]]
     measured = {bug.name: BugResult(0.1 + 0.05 * i, 0.1, 0.5, 1.0, []) for i, bug in enumerate(BUGS)}
@@ -217,6 +224,31 @@ def test_the_live_curve_has_a_line_for_every_loss_over_all_steps():
     _, axes = LiveCurve(steps=30).figure(20, history(20)).axes
     assert [text.get_text() for text in axes.get_legend().get_texts()] == list(NAMES.values())
     assert axes.get_xlim() == (0, 30)
+
+
+def test_the_live_curve_draws_the_map_where_it_was_measured_and_marks_the_best(monkeypatch):
+    curve, shown = LiveCurve(steps=30, seconds=1000), []
+    monkeypatch.setattr(curve, "_show", shown.append)
+    measured = history(20)
+    for done, value in ((10, 0.5), (15, 0.4)):
+        measured.measured[done] = value
+        curve(done, None, measured)
+        curve(done + 1, None, measured)
+    assert len(shown) == 2, "a new mAP is drawn at once"
+    *_, panel = shown[-1].axes
+    line, best = panel.get_lines()
+    assert line.get_xydata().tolist() == [[10, 0.5], [15, 0.4]]
+    assert best.get_xydata().tolist() == [[10, 0.5]]
+    assert panel.get_xlim() == (0, 30)
+
+
+def test_the_time_to_go_of_a_resumed_training_counts_its_own_steps(monkeypatch):
+    clock = iter([0.0, 10.0, 10.0, 20.0, 20.0])
+    monkeypatch.setattr("frcnn_edu.viz.live_curve.time.perf_counter", lambda: next(clock))
+    curve = LiveCurve(steps=100, seconds=1e9)
+    monkeypatch.setattr(curve, "_show", lambda _: None)
+    curve(91, None, history(91))
+    assert "about 90 s to go" in curve._progress(91)
 
 
 def test_a_live_curve_of_no_steps_is_refused():

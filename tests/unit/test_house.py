@@ -26,7 +26,7 @@ PYTHONS = [
     text.rpartition(" ")[2] for text in PROJECT["classifiers"] if text.startswith("Programming Language :: Python")
 ]
 
-DRAWING = {"viz", "explorers", "exercises", "course", "__main__"}  # may load what the detector may not
+DRAWING = {"viz", "explorers", "exercises", "course", "commands", "__main__"}  # may load what the detector may not
 HEAVY = {"matplotlib", "ipywidgets", "anywidget", "IPython", "skimage"}
 
 NAMES_ON_CONDA_FORGE = {"torch": "pytorch", "playwright": "playwright-python"}
@@ -128,12 +128,13 @@ def test_what_is_imported_is_declared(files, extras):
     """An import that nobody declared works wherever something else happened to bring the package along."""
     texts = [*PROJECT["dependencies"], *(text for extra in extras for text in PROJECT["optional-dependencies"][extra])]
     if "test" in extras:
-        texts += PROJECT["optional-dependencies"]["lessons"] + PROJECT["optional-dependencies"]["teach"]
+        texts += [text for extra in ("lessons", "page", "teach") for text in PROJECT["optional-dependencies"][extra]]
     declared = (
         {Requirement(text).name for text in texts} | {"frcnn_edu", "benchmarks"} | (COME_ALONG if extras else set())
     )
     paths = core_paths() if files == "core" else sorted((ROOT / files).rglob("*.py"))
-    own = {path.stem for path in [*paths, *(ROOT / "notebooks").glob("*.py")]} | set(sys.stdlib_module_names)
+    files_and_folders = [*paths, *(path.parent for path in paths), *(ROOT / "notebooks").rglob("*.py")]
+    own = {path.stem for path in files_and_folders} | set(sys.stdlib_module_names)
     wanted = {name: path for path in paths for name in top_level_imports(path)}
     missing = {
         name: path for name, path in wanted.items() if name not in own and PACKAGES.get(name, name) not in declared

@@ -94,7 +94,7 @@ def test_a_folder_that_cannot_be_read_ends_in_one_line(tmp_path, capsys, make, w
     make(tmp_path / "set")
     assert look(tmp_path / "set") == 1
     error = capsys.readouterr().err
-    assert error.startswith("frcnn_edu look: ")
+    assert error.startswith("frcnn-edu look: ")
     assert words in error
     assert error.count("\n") == 1
 

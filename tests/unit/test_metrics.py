@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frcnn_edu.training.metrics import Curve, evaluate, recall_at
+from frcnn_edu.training.metrics import COCO_FIGURES, Curve, evaluate, recall_at
 
 BOX = [10.0, 10.0, 30.0, 30.0]
 ELSEWHERE = [60.0, 60.0, 80.0, 80.0]
@@ -282,9 +282,8 @@ def test_coco_style_equals_pycocotools_on_its_own_files(tmp_path, seed):
     detections, targets = random_case(seed)
     run = coco_by_hand(detections, targets, tmp_path)
     result = evaluate(detections, targets, "coco", class_names=("background", "1", "2", "3"))
-    ours = [result.map, result.map_50, result.map_75, result.map_small, result.map_medium, result.map_large]
     assert 0.1 < result.map < 0.9, "the case is to be neither hopeless nor trivial"
-    assert ours == pytest.approx(run.stats[:6].tolist(), abs=1e-3)
+    assert [getattr(result, name) for name in COCO_FIGURES] == pytest.approx(run.stats.tolist(), abs=1e-3)
     for index, name in enumerate("123"):
         table = run.eval["precision"][:, :, index, 0, -1]
         assert result.per_class[name] == pytest.approx(table[table > -1].mean(), abs=1e-3)
@@ -311,6 +310,22 @@ def test_without_pycocotools_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pycocotools.coco", None)
     with pytest.raises(ImportError, match="pip install pycocotools"):
         evaluate([detection([BOX], [1.0])], [target([BOX])], "coco")
+
+
+def test_printed_it_says_what_was_counted_and_what_was_not():
+    names = ("background", "cat", "dog")
+    targets = [target([BOX, ELSEWHERE], [1, 1], difficult=[False, True]), target([])]
+    result = evaluate([detection([BOX], [0.9]), detection([], [])], targets, class_names=names, iou_threshold=0.75)
+    assert str(result).splitlines() == [
+        "2 images, 1 object to find (1 more are difficult or crowds, and do not count)",
+        "style voc, IoU 0.75",
+        "class  objects  AP",
+        "cat          1  1.0000",
+        "dog          0  no objects of this class",
+        "mAP          1  1.0000",
+    ]
+    nothing = evaluate([detection([], [])], [target([])], class_names=names)
+    assert str(nothing).splitlines()[-1] == "mAP          0  no objects of any class"
 
 
 # --- recall per stage -------------------------------------------------------------------------------------------------

@@ -228,3 +228,10 @@ def test_recall_needs_objects_and_a_trace_for_every_image(model, scenes, traces)
         RecallExplorer(model, scenes, traces[1:])
     with pytest.raises(ValueError, match="none"):
         RecallExplorer(model, scenes[-1:], traces[-1:])
+
+
+def test_recall_needs_traces_with_detections(scenes):
+    image, target = scenes[0]
+    model = detector().train()
+    with pytest.raises(ValueError, match="no detections: take it in evaluation mode"):
+        RecallExplorer(model, [(image, target)], [model.trace([image], [target])])

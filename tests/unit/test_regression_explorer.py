@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from small_detector import draw_images, draw_targets, small_detector
 
 from frcnn_edu.boxes import box_iou, decode_boxes, encode_boxes
-from frcnn_edu.explorers.lesson_04_box_regression import DeltaExplorer, PullExplorer, Pulls, pulls, raw_offsets
+from frcnn_edu.explorers.lesson_04_box_regression import (
+    DeltaExplorer,
+    PullExplorer,
+    Pulls,
+    pulls,
+    raw_offsets,
+    trained_pulls,
+)
 
 IMAGE = torch.full((3, 100, 140), 0.5)
 ANCHOR = torch.tensor([20.0, 20.0, 60.0, 100.0])
@@ -137,6 +144,12 @@ def test_an_image_without_objects_has_nothing_to_pull(scene):
     nothing = Pulls((0,), torch.zeros(0, 4), torch.zeros(0, 4), torch.zeros(1, 0, 4))
     with pytest.raises(ValueError, match="no positive anchor"):
         PullExplorer(scene[0], [], nothing)
+
+
+def test_trained_pulls_need_a_trace_with_targets(scene):
+    image, target = scene
+    with pytest.raises(ValueError, match="no targets"):
+        trained_pulls(small_detector().eval().trace([image]), target["boxes"])
 
 
 @pytest.mark.parametrize("everyone", [False, True])

@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 import torchvision
-from command_processes import FORKS, run_command, start_command
+from command_processes import FORKS, run_command, running
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -119,7 +119,7 @@ def fail(error):
     raise error
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("name", [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)])
 def test_a_signal_in_the_middle_of_a_step_waits_for_its_end_and_the_run_is_saved(tmp_path, monkeypatch, name):
     """The signal comes where gradients are made and the step is not counted yet."""
     number = getattr(signal, name)
@@ -134,6 +134,23 @@ def test_a_signal_in_the_middle_of_a_step_waits_for_its_end_and_the_run_is_saved
     monkeypatch.undo()
     resumed, _ = run(tmp_path / "cut", resume=True)
     assert same(resumed, run()[0])
+
+
+def test_a_signal_that_comes_while_a_run_is_being_saved_at_its_end_is_too_late(tmp_path, monkeypatch):
+    """torchrun sends one to every process when another has died."""
+    write, calls = Keeper._write, []
+
+    def interrupted(keeper, final, *rest):
+        calls.append(final.name)
+        if final.name == "step-000003":
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGINT)
+        write(keeper, final, *rest)
+
+    monkeypatch.setattr(Keeper, "_write", interrupted)
+    with pytest.raises(RuntimeError, match="the other one died") as stop:
+        run(tmp_path, on_step=at_step(3, lambda: fail(RuntimeError("the other one died"))))
+    assert "step-000003" in stop.value.__notes__[-1]
 
 
 def test_a_signal_that_somebody_else_handles_is_left_to_them(tmp_path):
@@ -183,7 +200,7 @@ ERRORS = [RuntimeError("no kernel"), MemoryError(), KeyError("boxes"), KeyboardI
 @pytest.mark.parametrize("where", ["model", "on_step"])
 def test_any_error_saves_what_was_learned(tmp_path, monkeypatch, where, error):
     if where == "model":
-        monkeypatch.setattr("frcnn_edu.training.loop._replica", lambda model: FailsInStep(model, error))
+        monkeypatch.setattr("frcnn_edu.training.loop.replicate", lambda model: FailsInStep(model, error))
         done, options = 2, {}
     else:
         done, options = 3, {"on_step": at_step(3, lambda: fail(error))}
@@ -697,11 +714,9 @@ def test_killed_at_five_moments_a_run_still_ends_with_the_same_weights(tmp_path)
     for _ in range(5):
         checkpoints = set(out.glob("step-*"))
         resume = ["--resume"] if checkpoints else []
-        process = start_command(*training(out, *steps, *resume), log=tmp_path / "log")
-        wait_for(lambda seen=checkpoints: set(out.glob("step-*")) - seen, process)
-        time.sleep(moments.uniform(0, 0.2))
-        process.kill()
-        process.join()
+        with running(*training(out, *steps, *resume), log=tmp_path / "log") as process:
+            wait_for(lambda seen=checkpoints: set(out.glob("step-*")) - seen, process)
+            time.sleep(moments.uniform(0, 0.2))
     assert not (out / "step-000060").is_dir(), "it was killed on its way each time"
     assert run_command(*training(out, *steps, "--resume"), log=tmp_path / "log") == 0
     assert same(load_model(tmp_path / "whole")[0].state_dict(), load_model(out)[0].state_dict())
@@ -709,31 +724,30 @@ def test_killed_at_five_moments_a_run_still_ends_with_the_same_weights(tmp_path)
 
 def test_a_folder_in_use_is_refused_and_a_killed_run_leaves_it_free(tmp_path):
     out, log = tmp_path / "run", tmp_path / "second"
-    first = start_command(*training(out, "--steps", 4000, "--workers", 1), log=tmp_path / "first")
-    wait_for((out / "step-000005").is_dir, first)
-    assert run_command(*training(out, "--steps", 4000, "--resume"), log=log) == 1
-    assert "another training is writing into" in log.read_text().splitlines()[-1]
-    first.kill()
-    first.join()
-    second = start_command(*training(out, "--steps", 4000, "--resume"), log=log)
+    words = training(out, "--steps", 4000)
+    with running(*words, "--workers", 1, log=tmp_path / "first") as first:
+        wait_for((out / "step-000005").is_dir, first)
+        assert run_command(*words, "--resume", log=log) == 1
+        assert "another training is writing into" in log.read_text().splitlines()[-1]
     newest = max(out.glob("step-*"))
-    wait_for(lambda: max(out.glob("step-*")) > newest, second)
-    second.terminate()
-    second.join(60)
-    assert second.exitcode == 128 + signal.SIGTERM
+    with running(*words, "--resume", log=log) as second:
+        wait_for(lambda: max(out.glob("step-*")) > newest, second)
+        second.terminate()
+        second.join(60)
+        assert second.exitcode == 128 + signal.SIGTERM
     said = log.read_text().splitlines()[-1]
-    assert said.startswith("frcnn_edu train: stopped by SIGTERM; the last whole checkpoint is ")
+    assert said.startswith("frcnn-edu train: stopped by SIGTERM; the last whole checkpoint is ")
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="this system does not tell a process's children")
 def test_a_killed_data_worker_ends_the_run_in_one_line(tmp_path):
     out, log = tmp_path / "run", tmp_path / "log"
-    process = start_command(*training(out, "--steps", 4000, "--workers", 2), log=log)
-    wait_for((out / "step-000005").is_dir, process)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    os.kill(int(children[-1]), signal.SIGKILL)
-    process.join(60)
-    assert process.exitcode == 1
+    with running(*training(out, "--steps", 4000, "--workers", 2), log=log) as process:
+        wait_for((out / "step-000005").is_dir, process)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(children[-1]), signal.SIGKILL)
+        process.join(60)
+        assert process.exitcode == 1
     said = log.read_text()
     assert "Traceback" not in said
     line = said.splitlines()[-1]

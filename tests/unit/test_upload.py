@@ -64,10 +64,10 @@ PICTURES = {
 }
 SENTENCES = {
     "huge.bmp": (huge_header, "too large to decode"),
-    "truncated.jpg": (lambda: saved(drawn(600, 400), "JPEG")[:3000], "perhaps cut off"),
+    "truncated.jpg": (lambda: saved(drawn(600, 400), "JPEG")[:3000], "perhaps truncated"),
     "drawing.svg": (lambda: SVG, "text in HTML, SVG or XML"),
     "phone.heic": (lambda: HEIC, "HEIC, the format of phones; save it as JPEG"),
-    "text.jpg": (lambda: b"dear diary, today I", "no picture that Pillow knows"),
+    "text.jpg": (lambda: b"dear diary, today I", "is not an image that Pillow can read"),
     "empty.png": (lambda: b"", "is empty (0 bytes)"),
     "strip.png": (lambda: saved(Image.new("RGB", (4000, 2)), "PNG"), "strip of"),
 }

@@ -1,6 +1,7 @@
 """One anchor's life: place, anchor, label, move, pooled, answer."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,10 +64,10 @@ class AnchorLife(BoxCanvas):
     feature_map = floats()
 
     def __init__(
-        self, photo: Photo, anchors: Tensor, matches: Matches, deltas: Tensor, feature_map: Tensor, **traits: object
+        self, photo: Photo, anchors: Tensor, matches: Matches, deltas: Tensor, feature_map: Tensor, **traits: Any
     ) -> None:
         _check_parts(anchors, matches, deltas, feature_map)
-        parts = {
+        parts: dict[str, Any] = {
             "anchors": anchors,
             "deltas": deltas,
             "labels": matches.labels,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,7 +60,7 @@ class CoverageExplorer(AnchorCanvas):
     yardstick = traitlets.Float().tag(sync=True)
     """The mean best IoU of the paper's nine anchors on this data set."""
 
-    def __init__(self, data_sets: Mapping[str, Sequence[tuple[Tensor, Tensor]]], **options: object) -> None:
+    def __init__(self, data_sets: Mapping[str, Sequence[tuple[Tensor, Tensor]]], **options: Any) -> None:
         if not data_sets or not all(any(len(boxes) for _, boxes in items) for items in data_sets.values()):
             raise ValueError("each data set needs at least one box, or there is nothing to cover")
         self._data_sets = {name: list(items) for name, items in data_sets.items()}
@@ -126,9 +127,9 @@ class CoverageExplorer(AnchorCanvas):
     def figure(self) -> Figure:
         """The canvas, and the histogram of the best IoUs below it."""
         figure, axes = with_panel(super().figure(), 180)
-        edges = np.linspace(0, 1, BINS + 1)
-        _, _, bars = axes.hist(self.overlaps, bins=edges, edgecolor="white")
-        for bar, edge in zip(bars, edges, strict=False):
+        edges = np.linspace(0, 1, BINS + 1).tolist()
+        axes.hist(self.overlaps, bins=edges, edgecolor="white")
+        for bar, edge in zip(axes.patches, edges, strict=False):
             index = 0 if edge >= HIGH - 1e-6 else 1 if edge >= MISSED - 1e-6 else 2
             bar.set_facecolor(FIT_STATES[index].color)
         axes.axvline(self.mean, color="black", linewidth=1)

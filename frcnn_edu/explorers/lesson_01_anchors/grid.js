@@ -107,15 +107,15 @@ class GridExplorer extends AnchorExplorer {
     const { sizes, ratios } = this.settings;
     const { base, table } = this;
     table.replaceChildren();
-    addLine(table, ["", ...sizes.map((size) => `size ${size}`)], "th");
+    addLine(table, ["", ...sizes.map((size) => `size ${size}`)], "heads");
     ratios.forEach((ratio, r) => {
       const mine = base.slice(r * sizes.length, (r + 1) * sizes.length);
       const sides = mine.map((anchor) => centerSize(anchor).slice(2).map(Math.round).join(" × "));
-      const line = addLine(table, [` ratio ${shortNumber(ratio)}`, ...sides]);
+      const line = addLine(table, [` ratio ${shortNumber(ratio)}`, ...sides], "row");
       line.firstElementChild?.prepend(lineSample(lookOf(mine[0])));
     });
     const areas = base.slice(0, sizes.length).map((anchor) => `${wholeNumber(boxArea(anchor))} px²`);
-    addLine(table, ["area of each", ...areas]);
+    addLine(table, ["area of each", ...areas], "row");
   }
 
   update() {

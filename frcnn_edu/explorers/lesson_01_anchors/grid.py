@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import traitlets
@@ -27,7 +28,7 @@ class GridExplorer(AnchorCanvas):
 
     margin = traitlets.Int(112, min=0).tag(sync=True)
 
-    def __init__(self, image: object, boxes: object = (), **options: object) -> None:
+    def __init__(self, image: object, boxes: object = (), **options: Any) -> None:
         super().__init__(image, boxes, states="ground truth", **options)
         if "cell" not in options:
             rows, columns = self.feature_size

@@ -1,7 +1,9 @@
 """One object of any shape against anchors of a few."""
 
 import math
+from collections.abc import Sized
 from pathlib import Path
+from typing import Any
 
 import torch
 from matplotlib.axes import Axes
@@ -26,7 +28,7 @@ class OddShapeExplorer(AnchorCanvas):
 
     _esm = bundle(HERE / "odd_shape.js")
 
-    def __init__(self, image: object, boxes: object, **options: object) -> None:
+    def __init__(self, image: object, boxes: Sized, **options: Any) -> None:
         if len(boxes) == 0:
             raise ValueError("OddShapeExplorer is about the shape of an object: give at least one box")
         super().__init__(image, boxes, states="ground truth", editable=True, **options)

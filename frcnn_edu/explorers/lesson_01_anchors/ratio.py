@@ -1,7 +1,9 @@
 """One anchor on one object: size and ratio by slider."""
 
 import math
+from collections.abc import Sized
 from pathlib import Path
+from typing import Any
 
 import torch
 import traitlets
@@ -31,7 +33,7 @@ class RatioExplorer(AnchorCanvas):
     stretched = traitlets.Bool(False).tag(sync=True)
     """Whether to stretch one side only, w = size and h = size * ratio: the area is not kept then."""
 
-    def __init__(self, image: object, boxes: object, **options: object) -> None:
+    def __init__(self, image: object, boxes: Sized, **options: Any) -> None:
         if len(boxes) == 0:
             raise ValueError("RatioExplorer compares its anchor with an object: give at least one box")
         super().__init__(image, boxes, states="ground truth", editable=True, **options)

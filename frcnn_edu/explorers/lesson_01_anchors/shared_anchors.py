@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -25,7 +26,7 @@ class SharedExplorer(AnchorCanvas):
 
     _esm = bundle(HERE / "shared_anchors.js")
 
-    def __init__(self, image: object, boxes: object, **options: object) -> None:
+    def __init__(self, image: object, boxes: object, **options: Any) -> None:
         super().__init__(image, boxes, editable=True, **{"palette": SHARING_STATES} | options)
 
     @property

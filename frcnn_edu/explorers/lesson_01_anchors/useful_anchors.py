@@ -1,6 +1,7 @@
 """Every anchor of an image, by how well it fits the object that it overlaps most."""
 
 from pathlib import Path
+from typing import Any
 
 import traitlets
 from matplotlib.axes import Axes
@@ -33,7 +34,7 @@ class UsefulExplorer(AnchorCanvas):
 
     hidden_states = traitlets.List(traitlets.Int(), [2, 3]).tag(sync=True)
 
-    def __init__(self, image: object, boxes: object, **options: object) -> None:
+    def __init__(self, image: object, boxes: object, **options: Any) -> None:
         super().__init__(image, boxes, editable=True, **{"palette": USE_STATES} | options)
 
     @property

@@ -226,13 +226,16 @@ class LabelExplorer extends Explorer {
   paintMosaic() {
     const [rows, across, high, wide] = this.get("_cells");
     const pixels = new ImageData(across * wide, rows * high);
-    const colors = this.canvas.palette.map(({ color }, state) => [...rgb(color), ALPHA[state]]);
+    const ink = new Uint32Array(pixels.data.buffer); // a number for the four bytes of each square
+    const colors = this.canvas.palette.map(({ color }, state) => {
+      return new Uint32Array(new Uint8Array([...rgb(color), ALPHA[state]]).buffer)[0];
+    });
     for (let a = 0; a < this.inside.length; a++) {
       const inCell = a % (high * wide);
       const cell = (a - inCell) / (high * wide);
       const y = Math.floor(cell / across) * high + Math.floor(inCell / wide);
       const x = (cell % across) * wide + (inCell % wide);
-      pixels.data.set(colors[this.states[this.numObjects + a]], 4 * (y * across * wide + x));
+      ink[y * across * wide + x] = colors[this.states[this.numObjects + a]];
     }
     Object.assign(this.mosaic, { width: pixels.width, height: pixels.height });
     this.mosaic.getContext("2d")?.putImageData(pixels, 0, 0);

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -87,7 +88,7 @@ class LabelExplorer(BoxCanvas):
         ratios: Sequence[float] = PAPER_ASPECT_RATIOS,
         stride: float = STRIDE,
         captions: Sequence[str] | None = None,
-        **options: object,
+        **options: Any,
     ) -> None:
         defaults = {"palette": LABEL_STATES, "hidden_states": [BY_IOU, BY_RULE, UNSURE, BACKGROUND, DROPPED]}
         super().__init__(image, **defaults | options)

@@ -1,6 +1,8 @@
 """Two boxes to drag: overlap, union, IoU."""
 
+from collections.abc import Sized
 from pathlib import Path
+from typing import Any
 
 import torch
 import traitlets
@@ -34,7 +36,7 @@ class IoUExplorer(BoxCanvas):
 
     width = traitlets.Int(460, min=100).tag(sync=True)
 
-    def __init__(self, image: object, boxes: object, **options: object) -> None:
+    def __init__(self, image: object, boxes: Sized, **options: Any) -> None:
         if len(boxes) != 2:
             raise ValueError(f"IoUExplorer compares an object with an anchor: give two boxes, got {len(boxes)}")
         super().__init__(image, boxes, states=[0, 1], editable=True, **{"palette": PAIR_STATES} | options)

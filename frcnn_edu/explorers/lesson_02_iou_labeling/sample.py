@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import traitlets
@@ -44,12 +45,13 @@ class SampleExplorer(BoxCanvas):
     tally = traitlets.Tuple((0, 0, 0, 0)).tag(sync=True)
     """Positives drawn, negatives drawn, positives there are, negatives there are."""
 
-    def __init__(self, photos: Sequence[Photo], **options: object) -> None:
+    def __init__(self, photos: Sequence[Photo], **options: Any) -> None:
         if len(photos) == 0:
             raise ValueError("SampleExplorer draws from the anchors of photographs: give at least one")
-        self._photos, self._labelled = list(photos), {}
-        options = {"palette": SAMPLE_STATES, "num_pictures": len(photos)} | options
-        super().__init__(photos[0].image, **options)
+        self._photos = list(photos)
+        self._labelled: dict[int, tuple[Tensor, Tensor]] = {}
+        parts: dict[str, Any] = {"palette": SAMPLE_STATES, "num_pictures": len(photos)}
+        super().__init__(photos[0].image, **parts | options)
         self._show()
         self.observe(self._show, ["picture", "step", "batch_size", "positive_fraction"])
 
@@ -73,7 +75,8 @@ class SampleExplorer(BoxCanvas):
         index = self.picture % len(self._photos)
         if index not in self._labelled:
             photo = self._photos[index]
-            map_size = cells(tuple(photo.image.shape[1:]), STRIDE)
+            height, width = photo.image.shape[1:]
+            map_size = cells((height, width), STRIDE)
             anchors = grid_anchors(base_anchors(PAPER_SIZES, PAPER_ASPECT_RATIOS), map_size, STRIDE)  # (A, 4)
             self._labelled[index] = anchors, Matcher()(box_iou(anchors, photo.boxes)).labels
         return self._labelled[index]

@@ -171,7 +171,7 @@ class LossExplorer extends Explorer {
     const target = this.targetOf(k);
     const terms = this.termsOf(k);
     this.table.replaceChildren();
-    addLine(element("thead", "", this.table), HEADS, "th");
+    addLine(element("thead", "", this.table), HEADS, "heads");
     const body = element("tbody", "", this.table);
     const wanted = target.label >= 0 ? String(target.label) : "–";
     addTerm(body, "logit", [fixed(logit, 2), `p = ${sigmoid(logit).toFixed(3)}`, wanted], terms.objectness);
@@ -266,10 +266,7 @@ function addTerm(body, name, cells, term) {
   const weighed = weight
     ? [value.toFixed(4), fixed(weight, DECIMALS), `*${fixed(added(term), DECIMALS)}*`, fixed(slope * weight, DECIMALS)]
     : ["–", "0", "*0*", "0"];
-  const line = addLine(body, [...cells, ...weighed]);
-  const head = element("th", "", null, name);
-  head.setAttribute("scope", "row");
-  line.prepend(head);
+  addLine(body, [name, ...cells, ...weighed], "row");
 }
 
 export default explorer(LossExplorer);

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import traitlets
@@ -73,7 +74,7 @@ class LossExplorer(PassExplorer):
         boxes: Tensor,
         passes: Mapping[int, RPNPass],
         captions: Sequence[str] = (),
-        **options: object,
+        **options: Any,
     ) -> None:
         first = _check_passes(passes)
         targets = _targets(passes)
@@ -82,7 +83,7 @@ class LossExplorer(PassExplorer):
         states = [STATE_OF_LABEL[label] for label in truth[:, 0].int().tolist()] + [OBJECT] * len(boxes)
         answers = [torch.cat((one.logits[0][:, None], one.deltas[0]), dim=1)[order] for one in passes.values()]
         names = list(captions) or ["object"] * len(boxes)
-        parts = {
+        parts: dict[str, Any] = {
             "steps": tuple(passes),
             "snapshot": len(passes) - 1,
             "map_size": first.level_sizes[0],
@@ -118,8 +119,8 @@ class LossExplorer(PassExplorer):
     def gradients(self) -> Tensor:
         """Of the loss with respect to every answer, by autograd: (A, 5)."""
         answer = self.answer.requires_grad_()
-        self._loss(answer).total.backward()
-        return answer.grad
+        (gradients,) = torch.autograd.grad(self._loss(answer).total, answer)
+        return gradients
 
     @property
     def prediction(self) -> Tensor | None:
@@ -132,8 +133,15 @@ class LossExplorer(PassExplorer):
     def _loss(self, answer: Tensor) -> RPNLoss:
         truth = torch.tensor(self.truth)
         n_reg = self.num_locations if self.locations else None
-        options = {"n_reg": n_reg, "balance": self.balance, "beta": self.beta}
-        return rpn_loss(answer[:, 0], answer[:, 1:], truth[:, 0].long(), truth[:, 3:], **options)
+        return rpn_loss(
+            answer[:, 0],
+            answer[:, 1:],
+            truth[:, 0].long(),
+            truth[:, 3:],
+            n_reg=n_reg,
+            balance=self.balance,
+            beta=self.beta,
+        )
 
     def draw(self, axes: Axes) -> None:
         """The selected anchor, where the network moves it, and the negatives as dots, by what they add."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,11 +43,11 @@ class ObjectnessExplorer(PassExplorer):
         boxes: object,
         passes: Mapping[int, RPNPass],
         captions: Sequence[str] = (),
-        **options: object,
+        **options: Any,
     ) -> None:
         first = _check_passes(passes)
         scores = torch.cat([one.logits[0].detach().sigmoid() for one in passes.values()])  # (T * A,)
-        parts = {
+        parts: dict[str, Any] = {
             "steps": tuple(passes),
             "snapshot": len(passes) - 1,
             "map_size": first.level_sizes[0],

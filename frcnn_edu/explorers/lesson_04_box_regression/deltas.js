@@ -91,12 +91,12 @@ class DeltaExplorer extends Explorer {
     for (const [i, slider] of this.sliders.entries()) slider.set(this.deltas[i]);
     this.show(`IoU of anchor and object *${iou(anchor, object).toFixed(3)}*`);
     this.table.replaceChildren();
-    addLine(this.table, ["", "in pixels", "how", "delta", `× ${weights.join(", ")}`], "th");
+    addLine(this.table, ["", "in pixels", "how", "delta", `× ${weights.join(", ")}`], "heads");
     NAMES.forEach((name, i) => {
       const apart = signed(g[i] - a[i], 1);
       const how = i < 2 ? `${apart} / ${a[i + 2].toFixed(1)}` : `log(${g[i].toFixed(1)} / ${a[i].toFixed(1)})`;
       const delta = this.deltas[i];
-      addLine(this.table, [name, `${apart} px`, how, `*${signed(delta, 3)}*`, signed(weights[i] * delta)]);
+      addLine(this.table, [name, `${apart} px`, how, `*${signed(delta, 3)}*`, signed(weights[i] * delta)], "row");
     });
     this.canvas.redraw();
   }

@@ -1,6 +1,7 @@
 """An anchor, its object and the four deltas between them."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 import traitlets
@@ -35,7 +36,7 @@ class DeltaExplorer(BoxCanvas):
     weights = traitlets.Tuple(tuple(Config().bbox_reg_weights)).tag(sync=True)
     """What the second stage multiplies its deltas by."""
 
-    def __init__(self, image: object, anchor: object, target: object, **options: object) -> None:
+    def __init__(self, image: object, anchor: object, target: object, **options: Any) -> None:
         pair = torch.stack([torch.as_tensor(box, dtype=torch.float32) for box in (anchor, target)])  # (2, 4)
         encode_boxes(pair[OBJECT:], pair[:OBJECT])  # raises where a box has no area
         given = {"states": [ANCHOR, OBJECT], "palette": PAIR, "editable": True, "margin": 40}

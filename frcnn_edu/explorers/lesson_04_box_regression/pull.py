@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import traitlets
@@ -16,7 +17,7 @@ from frcnn_edu.explorers.bundle import bundle
 from frcnn_edu.explorers.figure import outline, with_panel
 from frcnn_edu.explorers.wire import floats
 from frcnn_edu.faster_rcnn import FasterRCNN, Trace
-from frcnn_edu.matching import POSITIVE
+from frcnn_edu.matching import POSITIVE, Matches
 from frcnn_edu.viz.palette import GREEN, LOOKS, VERMILION
 
 HERE = Path(__file__).parent
@@ -52,7 +53,7 @@ def pulls(models: Mapping[int, FasterRCNN], image: Tensor, target: Mapping[str, 
     moved = []
     for model in models.values():
         trace = model.eval().trace([image], [dict(target)])
-        matches, anchors = trace.rpn.targets[0].matches, trace.rpn.anchors
+        matches, anchors = _matches(trace), trace.rpn.anchors
         positive = (matches.labels == POSITIVE).nonzero().squeeze(1)  # (P,)
         decoded = decode_boxes(trace.rpn.deltas[0, positive], anchors[positive])  # (P, 4)
         moved.append(trace.batch.to_original(decoded, 0))
@@ -63,16 +64,22 @@ def pulls(models: Mapping[int, FasterRCNN], image: Tensor, target: Mapping[str, 
 def trained_pulls(trace: Trace, boxes: Tensor) -> Pulls:
     """Two moments of one network alone: 0, the positive anchors where they stand, and 1, where the network sends them.
 
-    `trace` has targets, and `boxes` are theirs. Raises ValueError where there is no object.
+    `trace` has targets, and `boxes` are theirs. Raises ValueError without targets, or where there is no object.
     """
     if len(boxes) == 0:
         raise ValueError("an image without objects has no positive anchors: choose another one")
-    matches = trace.rpn.targets[0].matches
+    matches = _matches(trace)
     positive = (matches.labels == POSITIVE).nonzero().squeeze(1)  # (P,)
     anchors = trace.rpn.anchors[positive]
     moved = torch.stack((anchors, decode_boxes(trace.rpn.deltas[0, positive].detach(), anchors)))  # (2, P, 4)
     moved = torch.stack([trace.batch.to_original(one, 0) for one in moved])
     return Pulls((0, 1), moved[0], boxes[matches.gt_index[positive]], moved)
+
+
+def _matches(trace: Trace) -> Matches:
+    if trace.rpn.targets is None:
+        raise ValueError("trace has no targets: call model.trace([image], [target])")
+    return trace.rpn.targets[0].matches
 
 
 def _most_improved(found: Pulls) -> int:
@@ -112,11 +119,11 @@ class PullExplorer(BoxCanvas):
     moved_boxes = floats(4)
     """(S * P, 4): where each was sent, moment by moment."""
 
-    def __init__(self, image: object, boxes: object, found: Pulls, **options: object) -> None:
+    def __init__(self, image: object, boxes: object, found: Pulls, **options: Any) -> None:
         if len(found.anchors) == 0:
             raise ValueError("there is no positive anchor to follow: choose an image with an object")
         self._found = found
-        sent = {"steps": found.steps, "anchor_boxes": found.anchors, "target_boxes": found.targets}
+        sent: dict[str, Any] = {"steps": found.steps, "anchor_boxes": found.anchors, "target_boxes": found.targets}
         sent |= {"moved_boxes": found.boxes.flatten(0, 1), "anchor": _most_improved(found)}
         super().__init__(image, boxes, states="ground truth", **{**sent, **options})
 

@@ -12,6 +12,7 @@ from frcnn_edu.config import Config
 from frcnn_edu.explorers.lesson_05_proposals.proposal_steps import STEPS, proposal_steps
 from frcnn_edu.faster_rcnn import Trace
 from frcnn_edu.images import resize_boxes
+from frcnn_edu.roi_heads import Candidates
 
 HERE = Path(__file__).parent
 
@@ -43,7 +44,7 @@ class _Funnel:
     def _take_answers(self, traces: Sequence[Trace], objects: Sequence[Tensor]) -> None:
         """The model's own proposals, and what its second stage answered to them, image after image."""
         proposals = [trace.rpn.proposals[0] for trace in traces]
-        answers = [trace.roi.candidates[0] for trace in traces]
+        answers = [_candidates(trace) for trace in traces]
         scores = [one.scores[one.kept] for one in proposals]
         self.kept, self.kept_scores = _Pairs([one.boxes for one in proposals], objects), _joined(scores)
         self.answers = _Pairs([one.clipped for one in answers], objects)
@@ -94,6 +95,12 @@ class _Pairs:
         """The best IoU with each object of the boxes that are `left`, (N,) bool, or of all: (G,)."""
         iou = self.iou if left is None else self.iou * left[self.box]
         return torch.zeros(self.num_objects).scatter_reduce(0, self.object, iou, "amax")
+
+
+def _candidates(trace: Trace) -> Candidates:
+    if trace.roi is None or trace.roi.candidates is None:
+        raise ValueError("trace has no detections: take it in evaluation mode, model.eval().trace([image])")
+    return trace.roi.candidates[0]
 
 
 def _joined(parts: Iterable[Tensor]) -> Tensor:

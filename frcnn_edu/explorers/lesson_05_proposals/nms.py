@@ -1,7 +1,9 @@
 """Non-maximum suppression, one box at a time."""
 
+from collections.abc import Sized
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,10 +42,11 @@ class NmsExplorer(BoxCanvas):
     step = traitlets.Int(0, min=0).tag(sync=True)
     width = traitlets.Int(520, min=100).tag(sync=True)
 
-    def __init__(self, image: object, boxes: object, scores: object, **options: object) -> None:
+    def __init__(self, image: object, boxes: Sized, scores: Sized, **options: Any) -> None:
         if len(scores) != len(boxes) or np.isnan(float_array(scores, "scores")).any():
             raise ValueError("NMS starts from the best score: give one for each box")
-        super().__init__(image, boxes, scores=scores, **{"palette": NMS_STATES, "step": len(boxes)} | options)
+        parts: dict[str, Any] = {"palette": NMS_STATES, "step": len(boxes)}
+        super().__init__(image, boxes, scores=scores, **parts | options)
 
     @property
     def kept(self) -> Tensor:

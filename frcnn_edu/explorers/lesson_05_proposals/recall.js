@@ -68,7 +68,7 @@ class RecallExplorer extends Explorer {
     if (!this.best.length) return;
     const iou = Math.fround(this.get("iou"));
     this.table.replaceChildren();
-    addLine(this.table, ["step", "boxes an image", "", `recall at ${iouText(this.get("iou"))}`], "th");
+    addLine(this.table, ["step", "boxes an image", "", `recall at ${iouText(this.get("iou"))}`], "heads");
     this.names.forEach((name, step) => {
       const share = this.best[step].filter((one) => one >= iou).length / this.best[step].length;
       const line = addLine(this.table, [name, this.get("counts")[step].toFixed(1), "", share.toFixed(3)]);

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import traitlets
@@ -46,7 +47,8 @@ class RecallExplorer(BoxCanvas):
     """The recall of a data set's objects after each step of `FUNNEL`, against IoU.
 
     `data_set` holds (image, target) pairs, `traces` one trace for each image alone, by the detector `model`.
-    Raises ValueError where the two differ in number, a detector has several levels, or there is no object at all.
+    Raises ValueError where the two differ in number, a trace has no detections, a detector has several levels, or there
+    is no object at all.
     """
 
     _esm = bundle(HERE / "recall.js")
@@ -83,7 +85,7 @@ class RecallExplorer(BoxCanvas):
     """The steps whose curves are drawn, and how."""
 
     def __init__(
-        self, model: FasterRCNN, data_set: Sequence[tuple[Tensor, dict]], traces: Sequence[Trace], **options: object
+        self, model: FasterRCNN, data_set: Sequence[tuple[Tensor, dict]], traces: Sequence[Trace], **options: Any
     ) -> None:
         if len(data_set) != len(traces):
             raise ValueError(f"{len(data_set)} images have {len(traces)} traces; give one of each per image")

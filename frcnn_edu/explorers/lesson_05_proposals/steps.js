@@ -135,18 +135,22 @@ class StepsExplorer extends Explorer {
     const number = this.order.length;
     const drawn = this.get("drawn");
     const states = new Uint8Array(number + this.objects.length / 4).fill(NOT_DRAWN);
-    const here = Array.from(this.left[step]);
-    const handedOn = new Set(here);
-    const dropped = Array.from(this.left[Math.max(step - 1, 0)]).filter((i) => !handedOn.has(i));
-    for (const i of dropped.slice(0, drawn)) states[i] = DROPPED;
-    for (const i of here.slice(0, drawn)) states[i] = HERE;
+    const [before, here] = [this.left[Math.max(step - 1, 0)], this.left[step]];
+    const handedOn = new Uint8Array(number);
+    for (let k = 0; k < here.length; k++) handedOn[here[k]] = 1;
+    for (let k = 0, left = drawn; k < before.length && left; k++) {
+      if (handedOn[before[k]]) continue;
+      states[before[k]] = DROPPED;
+      left--;
+    }
+    for (let k = 0; k < Math.min(here.length, drawn); k++) states[here[k]] = HERE;
     return states.fill(TRUTH, number);
   }
 
   /** @param {number} step */
   writeTable(step) {
     this.table.replaceChildren();
-    addLine(this.table, ["step", "boxes", `objects reached (IoU ≥ ${REACHED})`], "th");
+    addLine(this.table, ["step", "boxes", `objects reached (IoU ≥ ${REACHED})`], "heads");
     this.names.forEach((name, index) => {
       const reached = `${this.reached[index]} of ${this.objects.length / 4}`;
       const texts = [`${index + 1} · ${name}: ${WHAT[index]}`, wholeNumber(this.left[index].length), reached];

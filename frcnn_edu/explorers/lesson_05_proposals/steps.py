@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -76,14 +77,18 @@ class StepsExplorer(BoxCanvas):
     width = traitlets.Int(520, min=100).tag(sync=True)
     margin = traitlets.Int(32, min=0).tag(sync=True)
 
-    def __init__(self, image: Tensor, trace: Trace, objects: Tensor, index: int = 0, **options: object) -> None:
+    def __init__(self, image: Tensor, trace: Trace, objects: Tensor, index: int = 0, **options: Any) -> None:
         if len(trace.rpn.level_sizes) > 1:
             raise ValueError("StepsExplorer follows the boxes of one level; this detector has several")
         size = trace.batch.sizes[index]
         objects = resize_boxes(objects, trace.batch.original_sizes[index], size)  # (G, 4)
         image = F.interpolate(image[None], size, mode="bilinear", antialias=True)[0].clamp(0, 1)
         anchors, deltas = trace.rpn.anchors, trace.rpn.deltas[index].detach()
-        parts = {"anchors": anchors, "decoded": decode_boxes(deltas, anchors), "logits": trace.rpn.logits[index]}
+        parts: dict[str, Any] = {
+            "anchors": anchors,
+            "decoded": decode_boxes(deltas, anchors),
+            "logits": trace.rpn.logits[index],
+        }
         options = {"palette": STEP_STATES, "hidden_states": [1, 2]} | options
         super().__init__(image, torch.cat((anchors, objects)), **parts, **options)
 

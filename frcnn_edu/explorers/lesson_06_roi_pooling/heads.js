@@ -23,7 +23,7 @@ class HeadsExplorer extends Explorer {
     /** @type {string[]} */
     this.names = this.get("class_names").map(plainName);
     const table = element("table", "explorer-table", this.side);
-    addLine(table, ["class", "probability", "", "dx", "dy", "dw", "dh"], "th");
+    addLine(table, ["class", "probability", "", "dx", "dy", "dw", "dh"], "heads");
     this.lines = this.names.map((name, k) => this.addClass(table, name, k));
     const names = { align: "RoIAlign", pool: "RoIPool" };
     this.canvas.addChooser({ label: "Pooled by ", names, trait: "operator", parent: this.addRow() });

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import traitlets
@@ -50,14 +51,19 @@ class HeadsExplorer(BoxCanvas):
     """(K, 4) float32: the region, moved by the deltas of each class."""
 
     def __init__(
-        self, model: FasterRCNN, image: Tensor, region: object, class_names: Sequence[str], **traits: object
+        self,
+        model: FasterRCNN,
+        image: Tensor,
+        region: Sequence[float] | Tensor,
+        class_names: Sequence[str],
+        **traits: Any,
     ) -> None:
         if len(class_names) != model.num_classes:
             raise ValueError(f"the model has {model.num_classes} classes, the background counted: got {class_names}")
         with torch.no_grad():
             trace = model.eval().trace([image])
         self._model, self._batch, self._features = model, trace.batch, trace.features
-        parts = {"palette": REGION_STATES, "class_names": list(class_names)}
+        parts: dict[str, Any] = {"palette": REGION_STATES, "class_names": list(class_names)}
         super().__init__(image, [list(map(float, region))], editable=True, **parts | traits)
         self._ask()
         self.observe(self._ask, ["boxes", "operator"])
@@ -67,7 +73,8 @@ class HeadsExplorer(BoxCanvas):
         """Pool the region, ask both heads, and send their answers in one message."""
         heads, config, batch = self._model.roi_heads, self._model.config, self._batch
         regions = resize_boxes(self.box_tensor, batch.original_sizes[0], batch.sizes[0])  # (1, 4)
-        pool = MultiScaleRoIPool(heads.box_roi_pool.output_size, self.operator)
+        output_size: Any = heads.box_roi_pool.output_size  # of any module that pools: int or (rows, columns)
+        pool = MultiScaleRoIPool(output_size, self.operator)
         logits, deltas = heads.box_predictor(heads.box_head(pool(self._features, [regions], batch.sizes)))
         deltas = deltas.view(-1, 4)  # (K, 4)
         moved = decode_boxes(deltas, regions.expand_as(deltas), config.bbox_reg_weights, config.log_scale_limit)

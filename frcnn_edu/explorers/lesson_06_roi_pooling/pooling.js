@@ -45,10 +45,9 @@ class PoolingExplorer extends RegionExplorer {
     const names = { pool: "RoIPool's cells", align: "RoIAlign's points" };
     const shown = (/** @type {number} */ share) => percent(share);
     canvas.addChooser({ label: "On the picture: ", names, trait: "operator", parent });
-    const channel = canvas.addSlider({ label: "Channel", max: this.channels - 1, trait: "channel", parent });
+    canvas.addSlider({ label: "Channel", max: this.channels - 1, trait: "channel", parent });
     this.addPoolingControls(parent);
     canvas.addSlider({ label: "Map over the image", step: 0.05, trait: "opacity", format: shown, parent });
-    channel.input.style.width = "180px";
   }
 
   // ------------------------------------------------------------------------------------------- arithmetic

@@ -84,9 +84,11 @@ class PoolingExplorer(RegionCanvas):
             outline(axes, self.read, LOOKS["read"])
             places = (self.winners.flip(1) + 0.5) * self.stride  # (W, 2) x, y
         else:
-            axes.scatter(*self.value_places.T, s=4, color="white", edgecolors="black", linewidths=0.3)
+            x, y = self.value_places.T
+            axes.scatter(x, y, s=4, color="white", edgecolors="black", linewidths=0.3)
             places = self.sample_points
-        axes.scatter(*places.T, s=10, color=ORANGE, edgecolors="black", linewidths=0.6)
+        x, y = places.T
+        axes.scatter(x, y, s=10, color=ORANGE, edgecolors="black", linewidths=0.6)
 
     def figure(self) -> Figure:
         """The canvas, and both grids below it."""

@@ -1,6 +1,8 @@
 """What the first two explorers of lesson 06 share: a feature map of an image, and a region on it."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import traitlets
@@ -49,8 +51,8 @@ class RegionCanvas(BoxCanvas):
     operator = traitlets.Enum(OPERATORS, "pool").tag(sync=True)
     """Which operator is drawn on the picture."""
 
-    def __init__(self, image: object, features: Tensor, region: object, **traits: object) -> None:
-        parts = {"features": features, "map_size": tuple(features.shape), "palette": REGION_STATES}
+    def __init__(self, image: object, features: Tensor, region: Sequence[float] | Tensor, **traits: Any) -> None:
+        parts: dict[str, Any] = {"features": features, "map_size": tuple(features.shape), "palette": REGION_STATES}
         super().__init__(image, [list(map(float, region))], editable=True, **parts | traits)
         _check_map(self.map_size, self.image.shape[:2], self.stride)
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,7 +41,7 @@ class BiographyExplorer(BoxCanvas):
     """Pick a detection, and follow it back: its proposal, its anchor, the cell where it all began.
 
     `trace` is of this one image, `target` the truth. Starts with the surest detection.
-    Raises ValueError where nothing scores `least_score`.
+    Raises ValueError where nothing scores `least_score`, or for a trace in training.
     """
 
     _esm = bundle(HERE / "biography.js")
@@ -52,7 +53,7 @@ class BiographyExplorer(BoxCanvas):
     age = traitlets.Float(2.0, min=0, max=2).tag(sync=True)
     """How far its life is shown: 0 the anchor, 1 the proposal, 2 the detection, and in between the moves."""
 
-    lives = traitlets.List().tag(sync=True)
+    lives: traitlets.List[dict] = traitlets.List().tag(sync=True)
     """For each detection what there is to tell: a dict of plain numbers, as in `life`."""
 
     def __init__(
@@ -62,14 +63,14 @@ class BiographyExplorer(BoxCanvas):
         target: Mapping[str, Tensor],
         class_names: Sequence[str],
         least_score: float = 0.5,
-        **traits: object,
+        **traits: Any,
     ) -> None:
         lives = biographies(trace, target, class_names, least_score)
         if not lives:
             raise ValueError(f"no detection scores {least_score} or more: there is no life to tell")
         boxes = torch.tensor([life["detection"] for life in lives])
         captions = [f"{life['name']} {life['score']:.2f}" for life in lives]
-        parts = {
+        parts: dict[str, Any] = {
             "lives": lives,
             "palette": LIFE_STATES,
             "width": 480,
@@ -107,7 +108,12 @@ class BiographyExplorer(BoxCanvas):
 def biographies(
     trace: Trace, target: Mapping[str, Tensor], class_names: Sequence[str], least_score: float
 ) -> list[dict]:
-    """The lives of the detections of a trace's first image that score `least_score` or more, best first."""
+    """The lives of the detections of a trace's first image that score `least_score` or more, best first.
+
+    Raises ValueError for a trace in training, which has no detections.
+    """
+    if trace.detections is None or trace.roi is None:
+        raise ValueError("trace has no detections: take it in evaluation mode, model.eval().trace([image])")
     found, rpn, rois = trace.detections[0], trace.rpn, trace.roi
     proposals = rpn.proposals[0]
     ranks = rpn.logits[0].argsort(descending=True).argsort()  # (A,)
@@ -131,7 +137,7 @@ def biographies(
             "proposal": trace.batch.to_original(proposals.boxes[proposal][None], 0)[0].tolist(),
             "detection": found.boxes[i].tolist(),
             "truth": truth.tolist(),
-            "name": class_names[found.labels[i]],
+            "name": class_names[int(found.labels[i])],
             "score": found.scores[i].item(),
             "runners_up": _runners_up(probabilities[proposal], class_names),
         }

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import traitlets
@@ -79,7 +80,7 @@ class BugZooExplorer(BoxCanvas):
     score = traitlets.Tuple((0, 0)).tag(sync=True)
     """Predictions that were right, and all that were made."""
 
-    entries = traitlets.List().tag(sync=True)
+    entries: traitlets.List[dict] = traitlets.List().tag(sync=True)
     """For each bug its texts, its figures beside the sound ones, and which prediction would have been right."""
 
     predictions = traitlets.Tuple(tuple(text for text, _ in PREDICTIONS)).tag(sync=True)
@@ -90,14 +91,14 @@ class BugZooExplorer(BoxCanvas):
         results: Mapping[str, BugResult],
         scenes: Mapping[bool, tuple[Tensor, Mapping[str, Tensor]]],
         class_names: Sequence[str],
-        **traits: object,
+        **traits: Any,
     ) -> None:
         wanted = {name for bug in bugs for name in (bug.name, bug.without)}
         if missing := wanted - set(results):
             raise ValueError(f"no results for {', '.join(sorted(missing))}; run python -m frcnn_edu.course.bug_zoo")
         self.bugs, self.results, self.scenes, self.names = bugs, results, scenes, class_names
         image, _ = self.scenes[bugs[0].in_training]
-        parts = {
+        parts: dict[str, Any] = {
             "entries": [self._entry(bug) for bug in bugs],
             "palette": FILM_STATES,
             "width": 420,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,7 +56,7 @@ def take_snapshot(model: FasterRCNN, step: int, image: Tensor) -> Snapshot:
     per_cell, rows, columns = trace.rpn.level_sizes[0]
     logits = trace.rpn.logits[0, : per_cell * rows * columns].view(rows, columns, per_cell)
     proposals = trace.batch.to_original(trace.rpn.proposals[0].boxes, 0)  # (P, 4)
-    found = trace.detections[0]
+    (found,) = trace.detections or []
     detections = {"boxes": found.boxes, "labels": found.labels, "scores": found.scores}
     return Snapshot(step, logits.amax(dim=2).sigmoid(), proposals, detections)
 
@@ -109,7 +110,7 @@ class TimeMachine(BoxCanvas):
         target: Mapping[str, Tensor],
         snapshots: Sequence[Snapshot],
         class_names: Sequence[str],
-        **traits: object,
+        **traits: Any,
     ) -> None:
         if len({tuple(one.objectness.shape) for one in snapshots}) != 1:
             raise ValueError(
@@ -119,7 +120,7 @@ class TimeMachine(BoxCanvas):
         detections = [_rows(one.detections) for one in snapshots]
         rows, columns = snapshots[0].objectness.shape
         self.target = target
-        parts = {
+        parts: dict[str, Any] = {
             "steps": tuple(one.step for one in snapshots),
             "class_names": tuple(class_names),
             "truth_labels": tuple(target["labels"].tolist()),
@@ -166,7 +167,7 @@ class TimeMachine(BoxCanvas):
         finds = [RIGHT if right else WRONG for right in right_ones(rows, self.target).tolist()]
         boxes = torch.cat((self.box_tensor, self.shown_proposals, rows[:, :4])).numpy()
         states = [TRUTH] * len(self.boxes) + [PROPOSAL] * len(self.shown_proposals) + finds
-        parts = {"boxes": boxes, "states": np.array(states, np.uint8), "captions": ()}
+        parts: dict[str, Any] = {"boxes": boxes, "states": np.array(states, np.uint8), "captions": ()}
         if self.show_objectness:
             objectness = self.objectness[self.snapshot]
             parts |= heatmap_parts(objectness, self.stride, OBJECTNESS_ALPHA, COLOR_MAP, offset=0)

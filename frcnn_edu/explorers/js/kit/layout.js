@@ -72,18 +72,19 @@ function setFigures(parent, texts) {
 }
 
 /**
- * A row of a table.
+ * A row of a table: of cells, of column heads, or of a row head and cells.
  * @param {HTMLElement} table
  * @param {string[]} texts
- * @param {"td" | "th"} [kind]
+ * @param {"cells" | "heads" | "row"} [kind]
  */
-function addLine(table, texts, kind = "td") {
+function addLine(table, texts, kind = "cells") {
   const line = element("tr", "", table);
-  for (const text of texts) {
-    const cell = element(kind, "", line);
-    if (kind === "th") cell.setAttribute("scope", "col");
+  texts.forEach((text, i) => {
+    const head = kind === "heads" || (kind === "row" && i === 0);
+    const cell = element(head ? "th" : "td", "", line);
+    if (head) cell.setAttribute("scope", kind === "heads" ? "col" : "row");
     addFigure(cell, text);
-  }
+  });
   return line;
 }
 

@@ -17,15 +17,14 @@ OWN_SETTINGS = Path(__file__).parent / "jupyter"
 """A Jupyter configuration folder: JupyterLab does not ask whether it may fetch news."""
 
 
-def lab_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `lab` to its parser."""
+def _lab_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "folder", nargs="?", type=Path, default=Path("my_lessons"), help="your copies go here (default: %(default)s)"
     )
     _server_options(parser)
 
 
-def lab(options: argparse.Namespace) -> None:
+def _lab(options: argparse.Namespace) -> None:
     """Lay the lessons into a folder, keep what the learner has changed there, and open the first one in JupyterLab."""
     try:
         from jupyterlab.labapp import LabApp
@@ -47,15 +46,14 @@ def lab(options: argparse.Namespace) -> None:
     LabApp.launch_instance([*opening, *_arguments("ServerApp", options, settings)])
 
 
-def page_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `page` to its parser."""
+def _page_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights", type=Path, metavar="FOLDER", help="a detector of your own: the --out of a training"
     )
     _server_options(parser)
 
 
-def page(options: argparse.Namespace) -> None:
+def _page(options: argparse.Namespace) -> None:
     """Serve the page on which one drops photographs and sees what is found on them."""
     try:
         from voila.app import Voila
@@ -86,3 +84,7 @@ def _prepare_environment() -> None:
     for variable, folder in {"PATH": Path(sys.executable).parent, "JUPYTER_CONFIG_PATH": OWN_SETTINGS}.items():
         before = os.environ.get(variable)
         os.environ[variable] = f"{folder}{os.pathsep}{before}" if before else str(folder)
+
+
+COMMANDS = {"lab": (_lab, _lab_options), "page": (_page, _page_options)}
+"""What runs a command, and what adds its options to a parser."""

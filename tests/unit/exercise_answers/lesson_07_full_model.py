@@ -1,16 +1,8 @@
-"""The exercise `average_precision`: right answers pass however they are written, wrong ones are told why.
-
-The answers stand here as learners would write them; nothing here knows how the check works.
-"""
-
-import time
+"""Answers to `average_precision`, as learners would write them."""
 
 import numpy as np
-import pytest
 import torch
 
-from frcnn_edu.exercises import check
-from frcnn_edu.exercises.exercise import find
 from frcnn_edu.training.metrics import evaluate
 
 # right answers
@@ -76,15 +68,6 @@ def ap_of_the_package(scores, is_true_positive, num_ground_truth):
     return evaluate([found], [wanted]).map
 
 
-RIGHT = (
-    ap_in_torch,
-    ap_in_numpy,
-    ap_by_loops,
-    ap_by_trapezoids_under_the_envelope,
-    ap_in_a_tensor_of_one,
-    ap_of_the_package,
-)
-
 # wrong answers, each with words that the diagnosis must contain
 
 
@@ -132,7 +115,7 @@ def ap_in_place(scores, is_true_positive, num_ground_truth):
 
 plain = lambda p: p  # noqa: E731
 
-WRONG = {
+WRONG_AP = {
     "as given": (ap(order=lambda scores: np.arange(len(scores))), "in the order given"),
     "worst first": (ap(order=np.argsort), "descending=True"),
     "no envelope": (ap(envelope=plain), "zigzags"),
@@ -157,78 +140,24 @@ WRONG = {
     "last recall": (ap(area=lambda r, p: r[-1]), "recall of all detections together"),
     "two slips": (ap(order=np.argsort, envelope=plain), "And: Precision is taken"),
     "too large": (ap_with_sum_of_terms, "between 0 and 1"),
-    "a little high": (ap_a_little_high, "is due"),
+    "a little high": (ap_a_little_high, "should be 0.3867, but is 0.4833"),
     "above the recall": (lambda scores, is_true_positive, num_ground_truth: 0.9, "cannot be above the recall"),
-    "always 0": (lambda scores, is_true_positive, num_ground_truth: 0, "is due"),
-    "the curve": (ap(area=lambda r, p: p), "one number is due"),
+    "always 0": (lambda scores, is_true_positive, num_ground_truth: 0, "should be 0.3867, but is 0"),
+    "the curve": (ap(area=lambda r, p: p), "should return one number"),
     "no detections forgotten": (ap_without_detections_forgotten, "called with no detections at all"),
     "in place": (ap_in_place, "`is_true_positive` in place"),
     "nothing": (lambda scores, is_true_positive, num_ground_truth: None, "returns None"),
     "two arguments": (lambda scores, is_true_positive: 0.5, "def f(scores, is_true_positive, num_ground_truth)"),
 }
 
-
-@pytest.mark.parametrize("answer", RIGHT)
-def test_a_right_answer_passes_however_it_is_written(answer):
-    result = check("average_precision", answer)
-    assert result.passed, result.message
-
-
-@pytest.mark.parametrize("case", WRONG)
-def test_a_wrong_answer_is_told_what_is_wrong(case):
-    answer, words = WRONG[case]
-    result = check("average_precision", answer)
-    assert not result.passed
-    assert words in result.message
-    assert "Traceback" not in result.message
-    assert len(result.message) < 400
-
-
-def test_two_slips_are_both_named():
-    message = check("average_precision", WRONG["two slips"][0]).message
-    assert "descending=True. And: Precision is taken as it zigzags" in message
-
-
-def test_the_picture_shows_the_curve_for_a_number_and_for_none():
-    assert check("average_precision", WRONG["no envelope"][0]).picture.startswith(b"\x89PNG")
-    assert check("average_precision", WRONG["the curve"][0]).picture.startswith(b"\x89PNG")
-
-
-def test_what_the_check_expects_is_what_the_package_finds():
-    exercise = find("average_precision")
-    for case in exercise.cases:
-        assert exercise.expected(case).item() == pytest.approx(ap_of_the_package(*case), abs=1e-6)
-
-
-def test_every_slip_goes_wrong_in_its_own_way():
-    """Two slips with the same answers could not be told apart, and one without an effect would pass."""
-    exercise = find("average_precision")
-    answers = [(["the right one"], [exercise.expected(case) for case in exercise.cases])]
-    for choice, sentences in exercise.slips():
-        if len(sentences) == 1:
-            mine = [exercise.recipe(*case, **choice).double() for case in exercise.cases]
-            for others, theirs in answers:
-                alike = all(abs(a - b) <= exercise.tolerance for a, b in zip(mine, theirs, strict=True))
-                assert not alike, (sentences, others)
-            answers.append((sentences, mine))
-
-
-def test_a_check_is_quick_enough_to_feel_instant():
-    check("average_precision", ap_a_little_high)  # what is made once stands
-    started = time.process_time()
-    check("average_precision", ap_a_little_high)
-    assert time.process_time() - started < 1
-
-
-def test_a_teacher_can_check_on_cases_of_their_own():
-    """A function that knows the lesson's cases by heart is found out."""
-    exercise = find("average_precision")
-    by_heart = {len(scores): exercise.expected((scores, *rest)).item() for scores, *rest in exercise.cases}
-    case = (torch.tensor([0.9, 0.8, 0.7]), torch.tensor([False, True, True]), 4)
-
-    def answer(scores, is_true_positive, num_ground_truth):
-        return by_heart[len(scores)] if len(scores) == 3 else ap_in_numpy(scores, is_true_positive, num_ground_truth)
-
-    assert check("average_precision", answer).passed
-    assert not check("average_precision", answer, cases=[case]).passed
-    assert check("average_precision", ap_in_numpy, cases=[case]).passed
+RIGHT = {
+    "average_precision": (
+        ap_in_torch,
+        ap_in_numpy,
+        ap_by_loops,
+        ap_by_trapezoids_under_the_envelope,
+        ap_in_a_tensor_of_one,
+        ap_of_the_package,
+    )
+}
+WRONG = {"average_precision": WRONG_AP}
