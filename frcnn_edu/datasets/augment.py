@@ -23,7 +23,7 @@ def augmentation(
 ) -> Callable[[Tensor, dict[str, Tensor]], Pair]:
     """A function of (image, target) that mirrors with these probabilities and changes colours by up to these shares.
 
-    Boxes that rounding leaves without area are dropped. The same `torch.manual_seed` gives the same result.
+    The same `torch.manual_seed` gives the same result.
     """
     transform = v2.Compose(
         [
@@ -39,6 +39,4 @@ def _augment(transform: v2.Transform, image: Tensor, target: dict[str, Tensor]) 
     height, width = image.shape[-2:]
     boxes = tv_tensors.BoundingBoxes(target["boxes"], format="XYXY", canvas_size=(height, width))
     image, boxes = transform(tv_tensors.Image(image), boxes)
-    boxes = boxes.as_subclass(Tensor)
-    keep = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)  # (N,)
-    return image.as_subclass(Tensor), {key: value[keep] for key, value in {**target, "boxes": boxes}.items()}
+    return image.as_subclass(Tensor), {**target, "boxes": boxes.as_subclass(Tensor)}

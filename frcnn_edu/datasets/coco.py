@@ -116,7 +116,7 @@ def read_coco_json(path: Path) -> dict:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not valid JSON, perhaps cut off: {error}") from None
+        raise ValueError(f"{path} is not valid JSON, perhaps cut off ({error}); export or copy it again") from None
     missing = [name for name in SECTIONS if not (isinstance(content, dict) and isinstance(content.get(name), list))]
     if missing:
         raise ValueError(
@@ -134,7 +134,9 @@ def _category_names(categories: list, path: Path) -> dict[int | str, str]:
         if category is None or not name:
             raise ValueError(f"{path}: a category needs an id, a whole number or text, and a name: {_excerpt(entry)}")
         if names.setdefault(category, name) != name:
-            raise ValueError(f"{path}: two categories have the id {category!r}, {names[category]!r} and {name!r}")
+            raise ValueError(
+                f"{path}: the categories {names[category]!r} and {name!r} share the id {category!r}; number them apart"
+            )
     if not names:
         raise ValueError(f"{path} has no categories: each class needs an id and a name")
     return dict(sorted(names.items(), key=lambda item: (isinstance(item[0], str), item[0])))

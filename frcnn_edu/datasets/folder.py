@@ -59,10 +59,8 @@ class FolderDataset(Dataset):
         class_names: Sequence[str] | None = None,
         for_training: bool = False,
     ) -> None:
-        self.class_names = (
-            BACKGROUND,
-            *without_background(content.class_names if class_names is None else class_names),
-        )
+        names = content.class_names if class_names is None else without_background(class_names)
+        self.class_names = (BACKGROUND, *names)
         self.report = Report(warnings=list(content.warnings))
         self.source = ""
         """The folder, its format and the split."""

@@ -47,7 +47,7 @@ def find_yolo(tree: FileTree) -> "Yolo | None":
     if tree.named and tree.named.suffix.lower() not in YAML_SUFFIXES:
         return None
     yolo = Yolo(tree)
-    return yolo if yolo.settings or yolo.looks_like_yolo() else None
+    return yolo if yolo.settings or yolo.has_text_files() else None
 
 
 class Yolo:
@@ -68,8 +68,10 @@ class Yolo:
         self._by_split = self._from_settings(source) or self._from_lists(texts.files) or self._from_folders()
         self.splits = tuple(self._by_split)
 
-    def looks_like_yolo(self) -> bool:
-        """Whether a text file beside one of the images begins with a line of numbers."""
+    def has_text_files(self) -> bool:
+        """Whether images have text files with lines of numbers, or, where there are class names, with nothing."""
+        if self._names and not any(map(self._rows, self._texts)):
+            return bool(self._texts)
         first_rows = [rows[0] for text in sorted(self._texts)[:SAMPLE] if (rows := self._rows(text))]
         return any(len(row) >= COLUMNS and numbers(row) for row in first_rows)
 

@@ -437,7 +437,10 @@ def test_an_image_that_is_listed_twice_is_read_once(folder):
         ('{"images": [], "annotations": [], "categories": [{"id": 1}]}', "a category needs"),
         ('{"images": [], "annotations": [], "categories": [7]}', "a category needs"),
         ('{"images": [], "annotations": [], "categories": [{"id": 1, "name": ""}]}', "a category needs"),
-        ('{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}, {"id": "1", "name": "b"}]}', "id 1"),
+        (
+            '{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}, {"id": "1", "name": "b"}]}',
+            "share the id 1",
+        ),
         ('{"images": [], "annotations": [], "categories": []}', "has no categories"),
         ('{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}]}', "no images to learn from"),
     ],

@@ -1,6 +1,6 @@
 """Train, evaluate and predict, from the command line, on folders as people have them.
 
-Both layouts, with difficult boxes and crowds, names with blanks and in other scripts, grey and CMYK pictures.
+Several layouts, with difficult boxes and crowds, names with blanks and in other scripts, grey and CMYK pictures.
 """
 
 import json
@@ -8,7 +8,10 @@ import subprocess
 import sys
 
 import pytest
+from data_folders import labelimg_yolo
 from PIL import Image, ImageDraw
+
+from frcnn_edu.__main__ import main
 
 NAMES = ("plain one", "Übung Nr 2", "사진 셋", "grey", "print")
 TINY = ("min_size=64", "max_size=96", "rpn_pre_nms_top_n_train=50", "rpn_post_nms_top_n_train=20")
@@ -85,13 +88,19 @@ def frcnn_edu(*words, cwd):
     return done.stdout
 
 
-@pytest.mark.parametrize(("make", "folder"), [(make_voc, "my voc"), (make_coco, "мой coco")])
-def test_a_folder_is_learned_from_measured_on_and_predicted_on(tmp_path, make, folder):
+@pytest.mark.parametrize(
+    ("make", "folder", "set_aside"),
+    [(make_voc, "my voc", "1 difficult, 0 crowd"), (make_coco, "мой coco", "0 difficult, 1 crowd")],
+    ids=["VOC", "COCO"],
+)
+def test_a_folder_is_learned_from_measured_on_and_predicted_on(tmp_path, make, folder, set_aside):
     make(tmp_path / folder)
     options = [word for option in TINY for word in ("--option", option)]
     cpu = ("--device", "cpu")
     training = ("--steps", 8, "--batch-size", 2, "--augment", "all-ways", "--out", "my run")
     said = frcnn_edu("train", "--data", folder, *training, *options, *cpu, cwd=tmp_path)
+    summary = f"5 images, 9 boxes to learn from, 2 classes; set aside: {set_aside}, 0 without area; 0 files skipped"
+    assert said.splitlines()[0] == summary
     assert "trained 8 steps" in said
     card = json.loads((tmp_path / "my run" / "model.json").read_text("utf-8"))
     assert set(card["class_names"]) == {"__background__", "dark square", "bright bar"}
@@ -111,3 +120,29 @@ def test_a_folder_is_learned_from_measured_on_and_predicted_on(tmp_path, make, f
     assert {path.stem for path in (tmp_path / "found").glob("*.png")} == set(NAMES)
     detections = json.loads((tmp_path / "found" / "detections.json").read_text("utf-8"))
     assert set(detections) == {str(path) for path in pictures}
+
+
+def test_two_drawn_parts_of_a_folder_without_splits_are_trained_and_measured_on(tmp_path, capsys):
+    labelimg_yolo(tmp_path / "set", 5)
+    data, run = ["--data", str(tmp_path / "set"), "--device", "cpu"], str(tmp_path / "run")
+    options = [word for option in TINY for word in ("--option", option)]
+    assert main(["train", *data, "--split", "train:0.8", "--steps", "2", "--out", run, *options]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("4 images, 8 boxes to learn from, 2 classes; ")
+    assert said[1] == "0.8 of the images drawn by seed 0; --split val:0.2 has the others"
+    assert main(["evaluate", *data, "--split", "val:0.2", "--weights", run]) == 0
+    assert capsys.readouterr().out.startswith("1 image, 2 boxes to learn from, 2 classes; ")
+
+
+@pytest.mark.parametrize("command", ["train", "look"])
+def test_a_folder_with_nothing_to_learn_from_leaves_nothing_behind(tmp_path, capsys, command):
+    labelimg_yolo(tmp_path / "set", 2)
+    for path in (tmp_path / "set").glob("photo*.txt"):
+        path.write_text("")
+    more = {"train": ["--steps", "2", "--device", "cpu", "--out", str(tmp_path / "run")], "look": []}[command]
+    status = main([command, "--data", str(tmp_path / "set"), *more])
+    said = capsys.readouterr()
+    assert status == (command == "train")
+    assert "no boxes to learn from in 2 images" in (said.err if command == "train" else said.out)
+    assert said.err.count("\n") == (command == "train")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["set"]

@@ -532,6 +532,13 @@ def test_no_boxes_to_learn_from_is_an_error_in_training(tmp_path, objects):
         open_folder(folder.root, for_training=True, class_names=["cat"])
 
 
+def test_a_folder_without_any_object_has_no_classes_and_is_refused_in_training(tmp_path):
+    folder = Folder(tmp_path / "set").add("a").add("b")
+    assert folder.read().class_names == ("__background__",)
+    with pytest.raises(ValueError, match=r"no boxes to learn from in 2 images: the annotations have none$"):
+        open_folder(folder.root, for_training=True)
+
+
 @pytest.mark.parametrize("names", [[], ["cat", "cat"], ["__background__"], "cat"])
 def test_invalid_class_names_are_rejected(folder, names):
     with pytest.raises(ValueError, match="class_names"):
