@@ -92,6 +92,9 @@ def main() -> int:
     killed = total = 0
     for module in options.modules:
         mutants = list(_mutants(ROOT / "frcnn_edu" / f"{module}.py"))[:: options.every]
+        unchanged = Mutant(0, "unchanged", ast.parse((ROOT / "frcnn_edu" / f"{module}.py").read_text(encoding="utf-8")))
+        if _noticed(module, unchanged):
+            sys.exit(f"the tests of {module} fail without a mutation: run {' '.join(TESTS[module])} first")
         survivors = 0
         for mutant in mutants:
             if not _noticed(module, mutant):
