@@ -111,7 +111,7 @@ def _variables() -> str:
     """Rules that define --NAME for every colour, and --NAME-text for those that text is written in."""
     colors = [f"--{name.replace('_', '-')}: {color};" for name, color in COLORS.items()]
     light, dark = ([f"--{name}-text: {pair[i]};" for name, pair in TEXT_COLORS.items()] for i in (0, 1))
-    where = ".box-canvas, .upload-area"
+    where = ".box-canvas, .upload-area, .question-card"
     in_the_dark = ", ".join(f'[data-jp-theme-light="false"] {one}' for one in where.split(", "))
     return f"{where} {{ {' '.join([*colors, *light])} }}\n{in_the_dark} {{ {' '.join(dark)} }}"
 

@@ -12,6 +12,7 @@ const { nearest } = await import("../../frcnn_edu/explorers/js/kit/controls.js")
 const { Plot } = await import("../../frcnn_edu/explorers/js/kit/charts.js");
 const { drawDots, drawTag } = await import("../../frcnn_edu/explorers/js/kit/paint.js");
 const { ramp, rgb } = await import("../../frcnn_edu/explorers/js/kit/palette.js");
+const numberLine = await import("../../frcnn_edu/explorers/question/number_line.js");
 const words = await import("../../frcnn_edu/explorers/js/kit/words.js");
 
 const BOX = [20, 30, 60, 90];
@@ -220,4 +221,21 @@ test("a tag ends on the picture, and dots lie where they are told", () => {
       [5, 6, 9],
     ],
   );
+});
+
+test("a number line rounds as its step says, and finds back where a number lies", () => {
+  const linear = { low: 0, high: 100, step: 0.5, log: false };
+  const log = { low: 1, high: 1e6, step: 1, log: true };
+  assert.equal(numberLine.numberAt(linear, 0.3), 30);
+  assert.equal(numberLine.numberAt(linear, 0.303), 30.5);
+  assert.equal(numberLine.numberAt(log, 0.5), 1000);
+  assert.equal(numberLine.numberAt(log, 0.55), 2000);
+  for (const line of [linear, log])
+    for (const place of [0, 0.25, 1])
+      assert.ok(Math.abs(numberLine.placeOf(line, numberLine.numberAt(line, place)) - place) < 0.01);
+  assert.equal(numberLine.placeOf(linear, 1000), 1);
+  assert.equal(numberLine.placeOf(log, 0), 0);
+  assert.equal(numberLine.plain(linear, 7), "7.0");
+  assert.equal(numberLine.plain(log, 8550), "8,550");
+  assert.equal(numberLine.plain(log, 2.34), "2.3");
 });

@@ -13,7 +13,7 @@ from frcnn_edu.course.bug_zoo import BUGS, load_results
 from frcnn_edu.course.shipped_detector import load_trained
 from frcnn_edu.datasets.photos import Photo
 from frcnn_edu.datasets.shapes import Shapes
-from frcnn_edu.explorers import BoxCanvas
+from frcnn_edu.explorers import BoxCanvas, Question
 from frcnn_edu.explorers.lesson_00_overview import AnchorLife
 from frcnn_edu.explorers.lesson_01_anchors import (
     CoverageExplorer,
@@ -164,5 +164,6 @@ class World:
                 image, self.traces[STEPS[-1]], self.target, self.names, least_score=0.3
             ),
             "BugZooExplorer": self.bug_zoo,
+            "Question": lambda: Question("What share of them is useful?", low=0, high=100, unit="%"),
             "FileDrop": lambda: FileDrop(lambda name, content: None, lambda name, why: None),
         }

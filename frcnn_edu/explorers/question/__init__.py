@@ -1,0 +1,5 @@
+"""Question cards: the learner answers first; the lesson's number is then shown beside the answer."""
+
+from frcnn_edu.explorers.question.question import Question, guesses
+
+__all__ = ["Question", "guesses"]
