@@ -2,9 +2,12 @@
 
 import re
 import sys
+import tomllib
+from pathlib import Path
 
 import nbformat
 import pytest
+from cell_names import given_twice
 from lesson_files import LESSONS, NOTEBOOKS, cells
 
 sys.path.insert(0, str(NOTEBOOKS))
@@ -13,6 +16,11 @@ import execute
 MOST_LINES = 15
 MOST_WORDS = 170
 LARGEST_FILE = 2_500_000
+MOST_CELLS = 55
+REPEATED = Path(__file__).with_name("repeated_numbers")
+"""For each lesson, the numbers that its text repeats from its outputs."""
+
+NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?|\.\d+")
 SECTIONS = ("question", "break it", "your turn", "recap")
 
 
@@ -91,3 +99,56 @@ def test_its_links_lead_somewhere(lesson):
 def test_korean_stays_out_of_pictures(lesson):
     """matplotlib has no Korean type on most machines: it would draw boxes. In text the browser finds one."""
     assert [cell["id"] for cell in cells(lesson, "code") if re.search("[가-힣]", cell["source"])] == []
+
+
+def test_no_cell_reads_a_name_that_two_others_give(lesson):
+    """Running one of them again would change what the reader gets."""
+    assert given_twice({cell["id"]: cell["source"] for cell in cells(lesson, "code")}) == {}
+
+
+def test_it_is_no_longer_than_a_lesson(lesson):
+    assert len(cells(lesson)) <= MOST_CELLS
+
+
+def test_numbers_in_the_text_are_those_of_the_outputs(lesson):
+    """To as many digits as the text has. Both are looked up literally, so neither can change alone."""
+    by_id = {cell["id"]: cell for cell in cells(lesson)}
+    table = tomllib.loads((REPEATED / f"{lesson.stem}.toml").read_text(encoding="utf-8"))["repeated"]
+    wrong = []
+    for entry in table:
+        shown = printed(by_id[entry["output"]])
+        if entry["says"] not in by_id[entry["text"]]["source"] or entry["shows"] not in shown:
+            wrong.append(f"not there any more: {entry}; the output shows {shown[-500:]!r}")
+        elif not agree(NUMBER.findall(entry["says"]), NUMBER.findall(entry["shows"])):
+            wrong.append(f"text and output differ: {entry}")
+    assert wrong == []
+
+
+def agree(said: list[str], shown: list[str]) -> bool:
+    """Whether each number of the text is one of the output's, rounded to the digits of the text."""
+    numbers = [float(one.replace(",", "")) for one in shown]
+    digits = [len(one.partition(".")[2]) for one in said]
+    texts = [float(one.replace(",", "")) for one in said]
+    return bool(said) and all(
+        any(abs(text - number) <= 0.5 * 10**-places + 1e-9 for number in numbers)
+        for text, places in zip(texts, digits, strict=True)
+    )
+
+
+def printed(cell: dict) -> str:
+    """All that a cell has printed or shown, as text; markup is left out."""
+    texts = []
+    for output in cell["outputs"]:
+        data = output.get("data", {})
+        texts += [
+            "".join(one) for one in (output.get("text", ""), data.get("text/plain", ""), data.get("text/html", ""))
+        ]
+    return re.sub(r"<[^>]+>", " ", "\n".join(texts))
+
+
+def test_the_table_of_numbers_would_notice():
+    assert agree(["74"], ["74.2"])
+    assert agree([".49", "0.93"], ["0.487", "0.931", "5"])
+    assert not agree(["75"], ["74.2"])
+    assert not agree(["74.0"], ["74.2"])
+    assert not agree([], ["74.2"])
