@@ -51,7 +51,11 @@ class CellNames(ast.NodeVisitor):
     def visit_ListComp(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp) -> None:
         self._within(set(), [*node.generators, node.elt])
 
-    visit_SetComp = visit_GeneratorExp = visit_ListComp
+    def visit_SetComp(self, node: ast.SetComp) -> None:
+        self.visit_ListComp(node)
+
+    def visit_GeneratorExp(self, node: ast.GeneratorExp) -> None:
+        self.visit_ListComp(node)
 
     def visit_DictComp(self, node: ast.DictComp) -> None:
         self._within(set(), [*node.generators, node.key, node.value])
