@@ -29,15 +29,13 @@ def draw_answers(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     return 2 * torch.randn(count, generator=generator), 0.5 * torch.randn(count, 4, generator=generator)
 
 
-def propose(
-    rpn: RegionProposalNetwork, seed: int = 0, detail: bool = False
-) -> tuple[Proposals, Tensor, Tensor, Tensor]:
+def propose(rpn: RegionProposalNetwork, seed: int = 0, **options: bool) -> tuple[Proposals, Tensor, Tensor, Tensor]:
     """Proposals on a 64 x 96 image, with the anchors, logits and deltas that they come from."""
     maps = [torch.zeros(1, 4, 8 // 2**i, 12 // 2**i) for i in range(len(rpn.anchor_generator.sizes))]
     anchors = torch.cat(rpn.anchor_generator(maps, (64, 96)))
     logits, deltas = draw_answers(len(anchors), seed)
     level_sizes = [(3 * len(s), *m.shape[2:]) for s, m in zip(rpn.anchor_generator.sizes, maps, strict=True)]
-    return rpn.propose(logits, deltas, anchors, level_sizes, (64, 96), detail), anchors, logits, deltas
+    return rpn.propose(logits, deltas, anchors, level_sizes, (64, 96), **options), anchors, logits, deltas
 
 
 # The head
