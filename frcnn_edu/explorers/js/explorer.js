@@ -3,7 +3,7 @@
    An explorer extends `Explorer`, overrides the hooks that it needs, and exports `explorer(ItsClass)`. */
 
 import { createCanvas } from "./canvas/box_canvas.js";
-import { columns, controlRow, element, setFigures } from "./kit/layout.js";
+import { columns, controlRow, element, keepHeight, setFigures } from "./kit/layout.js";
 import { floats, Listeners, tell } from "./kit/traits.js";
 
 /** @typedef {import("./kit/traits.js").Context} Context */
@@ -34,6 +34,7 @@ class Explorer {
       drawOver: (context, view) => this.drawOver(context, view),
     });
     this.figures = element("div", "explorer-figures", this.side);
+    this.listeners.undo.push(keepHeight(this.figures));
   }
 
   // The hooks of the canvas, for explorers to override.

@@ -20,7 +20,7 @@
    To measure, set globalThis.boxCanvasTimings = []: each frame adds {kind, ms}, the script's time from event to drawn. */
 
 import { Controls } from "../kit/controls.js";
-import { element } from "../kit/layout.js";
+import { element, keepHeight } from "../kit/layout.js";
 import { Listeners, tell } from "../kit/traits.js";
 import { BoxSet } from "./box_set.js";
 import { Filters } from "./filters.js";
@@ -325,6 +325,7 @@ class BoxCanvas {
     observer.observe(this.root);
     this.listeners.undo.push(() => observer.disconnect());
     this.followZoom();
+    for (const part of [this.line, this.legend.row]) this.listeners.undo.push(keepHeight(part));
     this.sync.readAll();
     this.filters.build();
     this.widen();

@@ -1,6 +1,7 @@
 /* Small charts beside the picture. */
 
 import { element } from "./layout.js";
+import { onGround } from "./palette.js";
 
 /** @typedef {{ width: number, height: number, ink: string }} Size */
 /** @typedef {{ left: number, right: number, top: number, bottom: number }} Place */
@@ -120,7 +121,7 @@ class Plot {
     const { context } = this;
     context.beginPath();
     for (const [x, y] of points) context.lineTo(this.across(x), this.up(y));
-    Object.assign(context, { strokeStyle: color, lineWidth: width });
+    Object.assign(context, { strokeStyle: onGround(color, this.ink), lineWidth: Math.max(width, 1.5) });
     context.setLineDash(dash);
     context.stroke();
     context.setLineDash([]);

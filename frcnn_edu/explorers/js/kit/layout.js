@@ -21,8 +21,25 @@ function element(name, className = "", parent = null, text = "") {
  * @param {HTMLElement} el
  */
 function columns(el) {
+  el.classList.add("explorer");
   const both = element("div", "explorer-columns", el);
   return [element("div", "explorer-picture", both), element("div", "box-canvas explorer-side", both)];
+}
+
+/**
+ * Let an element become higher, but not lower again while it is as wide: what stands below would jump.
+ * @param {HTMLElement} part
+ * @returns {() => void}  Ends it
+ */
+function keepHeight(part) {
+  let width = 0;
+  const observer = new ResizeObserver(() => {
+    if (part.clientWidth !== width) part.style.minHeight = "";
+    width = part.clientWidth;
+    part.style.minHeight = `${part.offsetHeight}px`;
+  });
+  observer.observe(part);
+  return () => observer.disconnect();
 }
 
 /**
@@ -99,4 +116,4 @@ function lineSample({ color, dash, width }) {
   return holder.content;
 }
 
-export { addButton, addFigure, addLine, columns, controlRow, element, lineSample, setFigures };
+export { addButton, addFigure, addLine, columns, controlRow, element, keepHeight, lineSample, setFigures };

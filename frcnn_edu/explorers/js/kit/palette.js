@@ -48,4 +48,15 @@ function rampColor(share) {
   return `rgb(${ramp(share)})`;
 }
 
-export { COLORS, LOOKS, ramp, rampColor, rgb, withAlpha };
+/**
+ * A hue for a line on the page's ground: lightened where the ink is light, and the ground so dark.
+ * @param {string} color
+ * @param {string} ink  As getComputedStyle writes it
+ */
+function onGround(color, ink) {
+  const [red = 0, green = 0, blue = 0] = (ink.match(/[\d.]+/g) ?? []).map(Number);
+  const dark = 0.3 * red + 0.6 * green + 0.1 * blue > 128;
+  return dark ? `rgb(${rgb(color).map((part) => Math.round(part + (255 - part) * 0.4))})` : color;
+}
+
+export { COLORS, LOOKS, onGround, ramp, rampColor, rgb, withAlpha };
