@@ -3,14 +3,14 @@
 import pytest
 from blank_page import BlankPage
 
-from frcnn_edu.explorers.question import Question, question
+from frcnn_edu.explorers.question import Question, card
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
 def shown(chromium, request, monkeypatch):
-    monkeypatch.setattr(question, "_asked", {})
+    monkeypatch.setattr(card, "_asked", {})
     context = chromium.new_context(viewport={"width": 900, "height": 500})
     shown = BlankPage(context, request.param())
     yield shown

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from frcnn_edu.explorers.question import Question, guesses, question
+from frcnn_edu.explorers.question import Question, card, guesses
 
 
 @pytest.fixture(autouse=True)
 def nothing_asked(monkeypatch):
-    monkeypatch.setattr(question, "_asked", {})
+    monkeypatch.setattr(card, "_asked", {})
 
 
 def share(**options):
