@@ -13,6 +13,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; proce
 
 NO_SKIPS = os.environ.get("FRCNN_EDU_NO_SKIPS") == "1"
 
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Lessons that nbval runs beside these tests are run by a restless learner."""
+    if config.pluginmanager.hasplugin("nbval"):
+        import restless
+
+        config.pluginmanager.register(restless, "restless")
+
+
 settings.register_profile("unhurried", deadline=None)  # on a busy machine any example may be slow
 settings.load_profile("unhurried")
 

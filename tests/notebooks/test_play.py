@@ -1,0 +1,71 @@
+"""A restless learner moves what can be moved, and notices what breaks."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import ipywidgets
+import nbformat
+import play
+import pytest
+from built_explorers import World
+from nbformat.v4 import new_code_cell, new_notebook
+
+HERE = Path(__file__).parent
+PASSIVE = {"BoxCanvas", "FileDrop"}
+"""Without a control of their own: boxes of the first are moved, the second waits for a file."""
+
+WORLD = World()
+
+
+@pytest.fixture(autouse=True)
+def none_yet(monkeypatch):
+    monkeypatch.setattr(play, "_played", set(ipywidgets.widget._instances))
+
+
+@pytest.mark.parametrize("name", sorted(set(WORLD.makers()) - PASSIVE))
+def test_every_explorer_can_be_played_with(name):
+    explorer = WORLD.makers()[name]()
+    before = explorer.get_state()
+    moved = play.play()
+    assert [one for one in moved if one.startswith(f"{name}.")]
+    assert explorer.get_state() != before
+    assert play.play() == [], "once is enough"
+
+
+def test_boxes_go_where_they_can_be_dragged_to():
+    canvas = WORLD.makers()["BoxCanvas"]()
+    before = canvas.boxes.copy()
+    assert play.play() == ["BoxCanvas.boxes"]
+    assert (canvas.boxes != before).any()
+
+
+def test_sliders_go_to_their_far_end_and_choices_to_another():
+    slider, number = ipywidgets.IntSlider(7, 0, 10), ipywidgets.FloatText(1.5)
+    chosen, switch = ipywidgets.Dropdown(options=["a", "b"], value="a"), ipywidgets.Checkbox(False)
+    play.play()
+    assert (slider.value, number.value, chosen.value, switch.value) == (0, 6.0, "b", True)
+
+
+EXPLORER = "import torch\nfrom frcnn_edu.explorers.lesson_05_proposals import NmsExplorer\n" + (
+    "boxes = torch.tensor([[0.0, 0, 30, 30], [5, 0, 35, 30]])\n"
+    "nms = NmsExplorer(torch.zeros(3, 40, 40), boxes, torch.tensor([0.9, 0.8]), threshold=0.7)"
+)
+
+
+@pytest.mark.parametrize(
+    ("cells", "outcome"),
+    [
+        ([EXPLORER, "nms.threshold = 0.7\nassert nms.threshold == 0.7"], "2 passed"),
+        ([EXPLORER, "assert nms.threshold == 0.7"], "1 failed, 1 passed"),
+        (["names = ['a']", "names.pop()"], "1 failed, 1 passed"),
+    ],
+    ids=["sets first", "relies on it", "not twice"],
+)
+def test_a_lesson_that_breaks_under_play_fails(tmp_path, cells, outcome):
+    nbformat.write(new_notebook(cells=[new_code_cell(source) for source in cells]), tmp_path / "lesson.ipynb")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(HERE), os.environ.get("PYTHONPATH", "")))}
+    command = [sys.executable, "-m", "pytest", "-p", "restless", "--nbval-lax", "--nbval-current-env", "lesson.ipynb"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert outcome in done.stdout, done.stdout + done.stderr
