@@ -13,6 +13,7 @@ HOMES = {
     "draw_anchors": "box_plots",
     "draw_architecture": "architecture",
     "draw_boxes": "box_plots",
+    "draw_color_key": "color_key",
     "draw_errors": "mistake_plots",
     "draw_examples": "data_plots",
     "draw_heat_map": "heat_maps",

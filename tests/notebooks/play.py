@@ -4,6 +4,7 @@ Every trait that the hand can write goes to its other end, every box that can be
 of ipywidgets to its far end. What an explorer refuses by an error of traits is put back: the hand cannot do it either.
 """
 
+import math
 import re
 from collections.abc import Iterator
 
@@ -73,14 +74,13 @@ def _is_output(widget: ipywidgets.Widget) -> bool:
 def _other_ends(widget: ipywidgets.Widget, name: str) -> list:
     """Values to try, the farthest from today's first."""
     trait, now = widget.traits()[name], getattr(widget, name)
-    low, high = (getattr(trait, end, None) for end in ("min", "max"))
-    if name == "value":
-        low, high = getattr(widget, "min", None), getattr(widget, "max", None)
+    holder = widget if name == "value" else trait
+    low, high = (getattr(holder, end, None) for end in ("min", "max"))
     if isinstance(now, bool):
         return [not now]
     if isinstance(trait, traitlets.Enum):
         return [value for value in trait.values if value != now]
-    if isinstance(now, int | float) and low is not None and high is not None:
+    if isinstance(now, int | float) and None not in (low, high) and math.isfinite(high - low):
         return [low if now - low > high - now else high]
     if isinstance(now, int):
         return [now + 1, now - 1]
