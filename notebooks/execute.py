@@ -31,7 +31,7 @@ from importlib.util import find_spec
 if missing := [name for name in ("frcnn_edu", "anywidget", "matplotlib", "skimage") if not find_spec(name)]:
     message = 'run this in a cell of its own, then go on from here: %pip install "frcnn-edu[lessons]"'
     raise ModuleNotFoundError(f"{missing[0]} is not installed; {message}")"""
-SECONDS_PER_CELL = 300
+SECONDS_PER_CELL = 900
 LIVE_VIEW = "application/vnd.jupyter.widget-view+json"
 JPEG_QUALITY = 85
 LARGEST_JPEG = 0.6
