@@ -22,9 +22,9 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from functools import cache
-from itertools import repeat
 from pathlib import Path, PurePosixPath
 
 import walls
@@ -95,27 +95,20 @@ def release(names: Sequence[str]) -> list[str]:
 
 def grade(names: Sequence[str], unfenced: bool = False) -> list[str]:
     """Grade everything that was handed in for these assignments; returns what could not be graded, and why."""
-    missing = walls.missing(HERE)
-    standing = [f"{wall} ({kind})" for wall, kind in walls.KINDS.items() if wall not in missing]
-    limits = walls.Limits(**_nbgrader().config.Judge.limits)
-    print(f"Walls around what runs: {', '.join(standing) or 'none'}. Each may take {limits}.", flush=True)
-    if missing:
-        print(f"MISSING WALLS: {'; '.join(f'{wall} ({why})' for wall, why in missing.items())}.", file=sys.stderr)
-    if missing and not unfenced:
+    if _missing_walls() and not unfenced:
         return [NOT_GRADED]
-    import judge  # noqa: F401 - here, and not in each of the processes that are forked from this one
-    from process import Nursery
-
-    import frcnn_edu.exercises  # noqa: F401
-
-    if walls.LINUX:
-        Nursery.take("")
+    _import_for_all()
     problems = [problem for name in names for problem in collect(name)]
     api = _nbgrader()
     problems += release(sorted(set(names) - _known_assignments(api)))
     jobs = [(name, folder.parent) for name in names for folder in sorted(HERE.glob(f"submitted/*/{name}"))]
-    with ProcessPoolExecutor(max(1, min(AT_A_TIME, len(jobs)))) as pool:
-        for (name, folder), (notes, problem) in zip(jobs, pool.map(_grade_one, jobs, repeat(unfenced)), strict=True):
+    with ProcessPoolExecutor(max(1, min(AT_A_TIME, len(jobs))), initializer=walls.end_with_parent) as pool:
+        futures = [pool.submit(_grade_one, *job, unfenced) for job in jobs]
+        for (name, folder), future in zip(jobs, futures, strict=True):
+            try:
+                notes, problem = future.result()
+            except BrokenProcessPool:
+                notes, problem = [], "the process that graded it was killed, for lack of memory perhaps; grade again"
             failed = " - could not be graded" if problem else ""
             print(f"{name}: {folder.name}{failed}", *notes, sep="\n    ", flush=True)
             problems += [f"{name}, {folder.name}: {problem}"] if problem else []
@@ -123,9 +116,31 @@ def grade(names: Sequence[str], unfenced: bool = False) -> list[str]:
     return problems
 
 
-def _grade_one(job: tuple[str, Path], unfenced: bool) -> tuple[list[str], str]:
+def _missing_walls() -> dict[str, str]:
+    """The walls that this machine lacks; prints which stand and which do not."""
+    missing = walls.missing(HERE)
+    standing = [f"{wall} ({kind})" for wall, kind in walls.KINDS.items() if wall not in missing]
+    limits = walls.Limits(**_nbgrader().config.Judge.limits)
+    print(f"Walls around what runs: {', '.join(standing) or 'none'}. Each may take {limits}.", flush=True)
+    if missing:
+        print(f"MISSING WALLS: {'; '.join(f'{wall} ({why})' for wall, why in missing.items())}.", file=sys.stderr)
+    return missing
+
+
+def _import_for_all() -> None:
+    """Import here, and not in each of the processes that are forked from this one, what takes seconds."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # two judges work side by side; threads do not live through a fork
+    import judge  # noqa: F401
+    from process import Nursery
+
+    import frcnn_edu.exercises  # noqa: F401
+
+    if walls.LINUX:
+        Nursery.take("")
+
+
+def _grade_one(name: str, folder: Path, unfenced: bool) -> tuple[list[str], str]:
     """Grade one submission: what its teacher should know, and why it could not be graded."""
-    name, folder = job
     student, work = folder.name, folder / name
     try:
         _check_name(student)

@@ -221,9 +221,15 @@ CAP_DAC_READ_SEARCH = 1 << 2
 """Reads what the file's owner alone may: a teacher may have installed Python in a home that others cannot read."""
 
 
+def end_with_parent() -> None:
+    """From now on this process ends when the one that made it does, however that ends."""
+    if LINUX:
+        _call("prctl", PDEATHSIG, 9, 0, 0, 0)
+
+
 def _give_up_privileges() -> None:
-    """End with the process that made this one; keep of root's capabilities only the one that reads."""
-    _call("prctl", PDEATHSIG, 9, 0, 0, 0)
+    """Keep of root's capabilities only the one that reads."""
+    end_with_parent()
     _call("prctl", NO_NEW_PRIVILEGES, 1, 0, 0, 0)
     held = ctypes.create_string_buffer(24)
     ctypes.CDLL(None).capget(CAPABILITIES, held)

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,13 +72,20 @@ class Term:
 
     def grade(self, *options: str, without_landlock: bool = False) -> subprocess.CompletedProcess:
         """`course.py grade`, as this user."""
+        process = self.start_grading(*options, without_landlock=without_landlock)
+        said = process.communicate(timeout=900)
+        return subprocess.CompletedProcess(process.args, process.returncode, *said)
+
+    def start_grading(self, *options: str, without_landlock: bool = False) -> subprocess.Popen:
+        """The same, not waited for."""
         if self.user:
             subprocess.run(["chown", "-R", str(NOBODY), self.folder], check=True)
         home, scratch = self.folder / "home", self.folder / "scratch"
         environment = os.environ | {"HOME": str(home), "TMPDIR": str(scratch), "SECRET_TOKEN": "GOT the secret"}
         blinded = [sys.executable, "-c", WITHOUT_LANDLOCK] if without_landlock else []
         command = [*self.user, *blinded, sys.executable, str(self.course / "course.py"), "grade", *options, FIRST]
-        return subprocess.run(command, capture_output=True, text=True, timeout=900, env=environment)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(command, text=True, env=environment, **pipes)
 
     def points(self) -> dict[str, float]:
         """By student, as `grades.csv` has them."""
@@ -98,8 +105,16 @@ class Term:
     def left_over(self) -> list[psutil.Process]:
         """Processes that grading has started and not ended."""
         course = str(self.course)
-        found = [one for one in psutil.process_iter(["cmdline"]) if course in " ".join(one.info["cmdline"] or ())]
-        return [one for one in found if one.status() != psutil.STATUS_ZOMBIE]
+        found = psutil.process_iter(["cmdline", "status"])
+        alive = [one for one in found if one.info["status"] != psutil.STATUS_ZOMBIE]
+        return [one for one in alive if course in " ".join(one.info["cmdline"] or ())]
+
+    def wait_until(self, holds: Callable[[], object]) -> None:
+        """Wait a minute for something to become true."""
+        until = time.monotonic() + 60
+        while not holds():
+            assert time.monotonic() < until, self.left_over()
+            time.sleep(0.1)
 
 
 def as_user(user: str) -> list[str]:
@@ -184,10 +199,7 @@ def test_nothing_and_nobody_else_is_harmed(graded):
 
 def test_nothing_is_left_behind(graded):
     term, _, _ = graded
-    until = time.monotonic() + 60
-    while term.left_over() and time.monotonic() < until:
-        time.sleep(0.1)
-    assert term.left_over() == []
+    term.wait_until(lambda: not term.left_over())
     assert list(term.folder.glob("scratch/hand_in_*")) == []
 
 
@@ -230,3 +242,14 @@ def test_whoever_takes_the_risk_is_told_what_it_is(unwalled):
     assert "BEGIN HIDDEN TESTS" in shown
     assert ("connects by TCP: HELD PermissionError" in shown) != ("network" in MISSING)
     assert term.points() == {"somebody": ALL}
+
+
+def test_who_kills_the_grading_ends_all_of_it(unwalled):
+    """The judges, the process that pupils are made of, and a pupil that would go on."""
+    (endless,) = [attempt for attempt in ATTEMPTS if attempt.does == "sleeps past every limit"]
+    unwalled.hand_in("endless", [endless])
+    process = unwalled.start_grading("--unfenced")
+    unwalled.wait_until(lambda: list(unwalled.folder.glob("scratch/hand_in_*/work")))
+    process.kill()
+    process.communicate()
+    unwalled.wait_until(lambda: not unwalled.left_over())
