@@ -12,7 +12,7 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,6 +25,7 @@ from tqdm.auto import tqdm
 
 from frcnn_edu.commands.reporting import FAILED, sentence_of
 from frcnn_edu.datasets.download import download
+from frcnn_edu.datasets.file_tree import IMAGE_SUFFIXES
 from frcnn_edu.faster_rcnn import BUILDERS, FasterRCNN
 from frcnn_edu.training.checkpoints import BEST, FREEZING, History, ModelCard, Recipe, load_model
 from frcnn_edu.training.distributed import rank
@@ -216,7 +217,7 @@ def _predict(options: argparse.Namespace) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     results = _GrowingJson(options.out / "detections.json")
     failed = 0
-    for name in dict.fromkeys(options.images):
+    for name in dict.fromkeys(_files_of(options.images)):
         try:
             image = load_image(name)
             found = _detect(model, image, options.score)
@@ -234,6 +235,15 @@ def _predict(options: argparse.Namespace) -> int:
         else:
             print(f"{name}: {len(names)} found, {picture}")
     return FAILED if failed else 0
+
+
+def _files_of(names: Sequence[str]) -> Iterator[str]:
+    """The named files, and of a folder the images in it; a folder without any stays, and will be passed over."""
+    for name in names:
+        folder = Path(name)
+        found = sorted(folder.iterdir()) if folder.is_dir() else []
+        images = [str(file) for file in found if file.suffix.lower() in IMAGE_SUFFIXES and file.name[0] != "."]
+        yield from images or [name]
 
 
 def _detect(model: FasterRCNN, image: Tensor, score: float) -> dict[str, Tensor]:
@@ -387,7 +397,7 @@ def _evaluate_options(parser: argparse.ArgumentParser) -> None:
 
 def _predict_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("images", nargs="+", metavar="IMAGE", help="image files")
+    add("images", nargs="+", metavar="IMAGE", help="image files, or folders of them")
     _weights_option(parser)
     add("--out", type=Path, required=True, metavar="FOLDER", help="where the drawings and detections.json go")
     add("--score", type=_share, default=0.5, help="leave out what scores less, 0 to 1 (default: %(default)s)")

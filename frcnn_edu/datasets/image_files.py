@@ -160,7 +160,7 @@ class _readable:  # noqa: N801 - reads as a verb in "with _readable(source)"
         name = _name(self.source)
         if isinstance(self.source, (str, os.PathLike)):
             if os.path.isdir(self.source):
-                raise ImageError(f"{name} is a folder; name one image in it")
+                raise ImageError(f"{name} is a folder; name an image in it")
             if not os.path.exists(self.source):
                 raise FileNotFoundError(f"there is no file {name}; check the path (upper and lower case count)")
             if os.path.getsize(self.source) == 0:

@@ -411,6 +411,15 @@ def test_predict_draws_every_picture_and_writes_what_it_found(weights, inside):
         assert f"{name}: {len(entry['labels'])} found, found" in out
 
 
+def test_predict_takes_a_folder_for_the_pictures_in_it(weights, inside):
+    Path("photos").mkdir()
+    for name in ("b.png", "a.png", ".hidden.png", "notes.txt"):
+        save_picture(f"photos/{name}") if name.endswith("png") else Path("photos", name).write_text("text")
+    status, _, err, found = prediction(weights, "photos", "photos/a.png")
+    assert (status, err) == (0, "")
+    assert list(found) == ["photos/a.png", "photos/b.png"]
+
+
 def test_predict_with_weights_that_are_not_there_writes_nothing(inside):
     status, _, err = run("predict", "a.png", "--weights", "nowhere", "--out", "found")
     assert (status, err.count("\n")) == (1, 1)
@@ -433,7 +442,8 @@ def test_a_file_that_is_no_picture_is_passed_over_with_its_remedy(weights, insid
     for name, (content, _) in NOT_PICTURES.items():
         Path(name).write_bytes(content)
     save_picture("sound.png")
-    status, _, err, found = prediction(weights, *NOT_PICTURES, "missing.jpg", ".", "sound.png")
+    Path("without").mkdir()
+    status, _, err, found = prediction(weights, *NOT_PICTURES, "missing.jpg", "without", "sound.png")
     assert status == 1
     assert list(found) == ["sound.png"]
     assert err.count("\n") == len(NOT_PICTURES) + 2
