@@ -109,6 +109,7 @@ def run(way: str, seed: int = 0, num_steps: int = STEPS) -> Run:
     for chosen in torch.randint(len(TRAINED_ON), (num_steps, SCENES_PER_STEP)).tolist():
         made = look(model, chosen)
         assert made.loss is not None
+        assert made.targets is not None
         positives.append(sum(int(one.labels.sum()) for one in made.targets))
         losses.append(made.loss.objectness.item())
         optimizer.zero_grad()
