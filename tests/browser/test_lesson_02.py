@@ -16,18 +16,15 @@ from lesson_driver import (
     pixels,
     place,
 )
-from lesson_files import NOTEBOOKS, cells
+from lesson_files import NOTEBOOKS, cells_called
 
 pytestmark = pytest.mark.browser
 
 EXPLORERS = ("pair", "lab", "steps")
 """The lesson's explorers by their names in its kernel, in the order of the page."""
 
-LAST_CELL = "sample-table"
-"""The id of the cell after which nothing moves any more."""
-
-LEFT_OUT = "trace"
-"""What the ids of the cells before it begin with that only show the trained detector."""
+CELLS = ("map", "guess", "iou-one", "iou-many", "iou-check", "pair-explorer", "lab", "ties", "sample-explorer")
+"""The cells that make the lesson's explorers, and those that they need."""
 
 SPOON = (375 / 600, 200 / 400)
 """A place on the photograph that is on the spoon, as fractions of its width and height."""
@@ -35,9 +32,7 @@ SPOON = (375 / 600, 200 / 400)
 
 @pytest.fixture(scope="module")
 def lesson(open_lesson):
-    every = cells(NOTEBOOKS / "02_iou_labeling.ipynb")
-    last = [cell["id"] for cell in every].index(LAST_CELL)
-    return open_lesson([cell for cell in every[: last + 1] if not cell["id"].startswith(LEFT_OUT)])
+    return open_lesson(cells_called(NOTEBOOKS / "02_iou_labeling.ipynb", CELLS))
 
 
 def assert_counts_agree(lesson, found):
