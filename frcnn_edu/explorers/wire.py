@@ -16,10 +16,10 @@ from torch import Tensor
 from frcnn_edu.boxes import check_boxes
 from frcnn_edu.datasets.image_files import to_rgb
 
-LOSSLESS_PIXELS = 2**19
-"""Images of up to this many pixels go as PNG; larger ones as JPEG, a fifth of the bytes and as good to look at."""
+JPEG_QUALITY = 90
+LARGEST_JPEG = 0.6
+"""An image goes as JPEG if that has at most this share of the PNG's bytes: photographs do, drawings do not."""
 
-JPEG_QUALITY = 92
 PNG_LEVEL = 3
 
 
@@ -113,13 +113,12 @@ def rgb_array(image: object) -> np.ndarray:
 
 
 def encode_image(pixels: np.ndarray) -> bytes:
-    """(H, W, 3) uint8 as the bytes of a PNG file, or of a JPEG if it has more than `LOSSLESS_PIXELS` pixels."""
-    picture, file = Image.fromarray(pixels), io.BytesIO()
-    if picture.width * picture.height <= LOSSLESS_PIXELS:
-        picture.save(file, "PNG", compress_level=PNG_LEVEL)
-    else:
-        picture.save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0)
-    return file.getvalue()
+    """(H, W, 3) uint8 as the bytes of a PNG file, or of a JPEG where that is much smaller."""
+    picture, lossless, small = Image.fromarray(pixels), io.BytesIO(), io.BytesIO()
+    picture.save(lossless, "PNG", compress_level=PNG_LEVEL)
+    picture.save(small, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    is_small = small.tell() <= LARGEST_JPEG * lossless.tell()
+    return (small if is_small else lossless).getvalue()
 
 
 def _tensor_to_rgb(image: Tensor) -> np.ndarray:

@@ -23,7 +23,20 @@ pytestmark = pytest.mark.browser
 EXPLORERS = ("pair", "lab", "steps")
 """The lesson's explorers by their names in its kernel, in the order of the page."""
 
-CELLS = ("map", "guess", "iou-one", "iou-many", "iou-check", "pair-explorer", "lab", "ties", "sample-explorer")
+CELLS = (
+    "map",
+    "guess",
+    "iou-one",
+    "iou-many",
+    "iou-check",
+    "pair-explorer",
+    "label-thresholds",
+    "label-rule",
+    "lab",
+    "label-package",
+    "ties",
+    "sample-explorer",
+)
 """The cells that make the lesson's explorers, and those that they need."""
 
 SPOON = (375 / 600, 200 / 400)
