@@ -14,17 +14,20 @@ from lesson_driver import (
     place,
     script_ms,
 )
-from lesson_files import NOTEBOOKS
+from lesson_files import NOTEBOOKS, cells_called
 
 pytestmark = pytest.mark.browser
 
 EXPLORERS = ("bend", "grid", "coverage", "odd", "useful", "shared")
 """The lesson's explorers by their names in its kernel, in the order of the page."""
 
+CELLS = ("map", "tiny-centres", "centres-photo-code", "bend", "grid", "coverage-explorer", "odd", "useful", "shared")
+"""The cells that make the lesson's explorers, and those that they need."""
+
 
 @pytest.fixture(scope="module")
 def lesson(open_lesson):
-    return open_lesson(NOTEBOOKS / "01_anchors.ipynb")
+    return open_lesson(cells_called(NOTEBOOKS / "01_anchors.ipynb", CELLS))
 
 
 @pytest.mark.parametrize("name", EXPLORERS)

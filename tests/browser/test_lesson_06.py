@@ -15,14 +15,20 @@ from lesson_driver import (
     image_size,
     place,
 )
-from lesson_files import NOTEBOOKS
+from lesson_files import NOTEBOOKS, cells_called
 
 pytestmark = pytest.mark.browser
+
+CELLS = (
+    *("map", "real-code", "channels", "region", "explorer", "photo", "points-explorer", "gradient-explorer"),
+    "heads-explorer",
+)
+"""The cells that make the lesson's explorers, and those that they need."""
 
 
 @pytest.fixture(scope="module")
 def lesson(open_lesson):
-    return open_lesson(NOTEBOOKS / "06_roi_pooling.ipynb")
+    return open_lesson(cells_called(NOTEBOOKS / "06_roi_pooling.ipynb", CELLS))
 
 
 def middle(lesson, name):
