@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from frcnn_edu.boxes import box_iou, decode_boxes
+from frcnn_edu.boxes import box_iou, decode_boxes, encode_boxes
+from frcnn_edu.losses import smooth_l1
 from frcnn_edu.roi_pool import roi_align
 
 CROP = 12
@@ -71,4 +72,49 @@ def iou_with_own(boxes: Tensor, objects: Tensor) -> Tensor:
     valid = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
     iou = torch.zeros(len(boxes))
     iou[valid] = box_iou(boxes[valid], objects[valid]).diagonal()
+    return iou
+
+
+def encode_pixels(objects: Tensor, anchors: Tensor) -> Tensor:
+    """What separates each object from its anchor, in bare pixels: shift of the centre, growth of the sides, (N, 4)."""
+    (g1, g2), (a1, a2) = objects.split(2, dim=1), anchors.split(2, dim=1)  # (N, 2) each
+    return torch.cat([(g1 + g2) / 2 - (a1 + a2) / 2, (g2 - g1) - (a2 - a1)], dim=1)
+
+
+def decode_pixels(answer: Tensor, anchors: Tensor) -> Tensor:
+    """The boxes that answers in pixels make of anchors, (N, 4); a side may come out negative."""
+    centre = (anchors[:, :2] + anchors[:, 2:]) / 2 + answer[:, :2]
+    size = anchors[:, 2:] - anchors[:, :2] + answer[:, 2:]
+    return torch.cat([centre - size / 2, centre + size / 2], dim=1)
+
+
+def _sides(anchors: Tensor) -> Tensor:
+    return (anchors[:, 2:] - anchors[:, :2]).repeat(1, 2)  # (N, 4): w, h, w, h
+
+
+ENCODINGS: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]] = {
+    "pixels": (encode_pixels, decode_pixels),
+    "ratios": (
+        lambda objects, anchors: encode_pixels(objects, anchors) / _sides(anchors),
+        lambda answer, anchors: decode_pixels(answer * _sides(anchors), anchors),
+    ),
+    "deltas": (encode_boxes, decode_boxes),
+}
+"""Ways to say how an anchor misses its object: encoding and decoding."""
+
+
+def compare_encodings(names: Iterable[str], train: Crops, val: Crops) -> dict[str, Tensor]:
+    """Learn with each of the `ENCODINGS` and return the IoU of every box of `val` with its object, by name.
+
+    Targets are scaled to mean 0 and standard deviation 1 for learning, and back.
+    """
+    targets, losses = {}, {}
+    for name in names:
+        targets[name] = ENCODINGS[name][0](train.objects, train.anchors)  # (N, 4)
+        scaled = (targets[name] - targets[name].mean(dim=0)) / targets[name].std(dim=0)
+        losses[name] = lambda output, rows, scaled=scaled: smooth_l1(output - scaled[rows], beta=1).mean()
+    iou = {"not moved": iou_with_own(val.anchors, val.objects)}
+    for name, network in learn_together(train.pixels, losses).items():
+        answer = network(val.pixels) * targets[name].std(dim=0) + targets[name].mean(dim=0)
+        iou[name] = iou_with_own(ENCODINGS[name][1](answer, val.anchors), val.objects)
     return iou
