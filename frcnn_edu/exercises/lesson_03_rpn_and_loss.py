@@ -106,7 +106,8 @@ def _bce(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 PARTS = {
-    "classification": "Does it take the log of a logit? Logits are not probabilities: apply the sigmoid first.",
+    "classification": "Does it take the log of a logit, or of a sigmoid that has rounded to 0 or 1? "
+    "binary_cross_entropy_with_logits takes logits and stays finite.",
     "regression": "Is there a division by 0, or a mean of nothing?",
 }
 """The two losses, and what is likely if one is NaN or infinite."""
@@ -126,6 +127,10 @@ class RPNLoss(Exercise):
         _anchors([1, 0, -1, 1, 0, 0, -1, 1, 0], 1),
         _anchors([-1, -1, 0, 1, 0, 1, 0, 0, 0, -1, 0, -1, 0, 0, 1, -1, 0, 0, 1, -1], 2),
         _anchors([1, 1, 0, -1, 1], 3),
+        Case(
+            "logits of ±200, where the sigmoid rounds to 0 or 1",
+            *(rows("-200 200 150 -150 1")[0], *_anchors([1, 0, 1, 0, -1], 5)[1:]),
+        ),
         Case("labels of which none is positive: then the regression is 0", *_anchors([0, 0, -1, 0, -1, 0, -1], 4)),
     )
     tolerance = 1e-4

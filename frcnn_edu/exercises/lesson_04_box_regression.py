@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from frcnn_edu.boxes import LOG_SCALE_LIMIT
 from frcnn_edu.exercises import answer_plots
 from frcnn_edu.exercises.answers import as_numbers
 from frcnn_edu.exercises.exercise import Case, Exercise, Hints, Step, rows, same_rows_in_another_order
@@ -130,7 +131,12 @@ class DecodeBoxes(_RowByRow):
 
     name = "decode_boxes"
     arguments = ("deltas", "anchors")
-    cases = ((DELTAS[:3], PLACES[:3]), (DELTAS, PLACES), Case("a single box", DELTAS[3:4], PLACES[3:4]))
+    cases = (
+        (DELTAS[:3], PLACES[:3]),
+        (DELTAS, PLACES),
+        Case("a single box", DELTAS[3:4], PLACES[3:4]),
+        Case("a dw and a dh far from 0", rows("0.1 0.2 4.6 -4.6, -0.3 0 -4.4 4.5"), rows("40 60 56 92, 8 10 40 26")),
+    )
     column_names = ("x1", "y1", "x2", "y2")
     draw = staticmethod(answer_plots.boxes_beside)
 
@@ -165,6 +171,16 @@ class DecodeBoxes(_RowByRow):
         "The sizes stay those of the anchors: dw and dh are not used.": lambda s, log: s,
         "dw is used for the height and dh for the width: exchange them.": lambda s, log: s * log.flip(1).exp(),
     }
+    clamped = Step(lambda log: log.clamp(max=LOG_SCALE_LIMIT)) | {
+        "dw and dh are not clamped: at most log(1000 / 16), before exp.": lambda log: log,
+        "dw and dh are clamped below, too: there is only an upper limit.": lambda log: log.clamp(
+            -LOG_SCALE_LIMIT, LOG_SCALE_LIMIT
+        ),
+        "dw and dh are clamped at 0 below: a box may shrink.": lambda log: log.clamp(0, LOG_SCALE_LIMIT),
+        "Only dw is clamped: dh has the same limit.": lambda log: torch.cat(
+            (log[:, :1].clamp(max=LOG_SCALE_LIMIT), log[:, 1:]), dim=1
+        ),
+    }
     corners = Step(lambda c, s: (c - s / 2, c + s / 2)) | {
         "The boxes are twice as wide and tall as they should be: go half a side each way.": lambda c, s: (c - s, c + s),
         "The centre is taken for the corner x1, y1: a box reaches from cx - w/2 to cx + w/2.": lambda c, s: (c, c + s),
@@ -195,7 +211,7 @@ class DecodeBoxes(_RowByRow):
         deltas, anchors = self.given(deltas, anchors)
         center, size = self.center_and_size(anchors)  # (N, 2) each
         shift, log = (deltas.double() / self.spread)[:, self.order].split(2, dim=1)  # (N, 2) each
-        grown = self.grow(size, log)  # (N, 2)
+        grown = self.grow(size, self.clamped(log))  # (N, 2)
         boxes = torch.cat(self.corners(self.move(center, size, shift, grown), grown), dim=1)  # (N, 4)
         return self.rounding(self.border(boxes[:, self.columns]))
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.browser
 
 THREE_DECIMALS = 6e-4
 
-CELLS = ("map", "centre-size", "follow-code", "spoon", "deltas-explorer", "pull-code", "pull-explorer")
+CELLS = ("map", "centre-size", "follow-code", "deltas-explorer", "pull-code", "pull-explorer")
 """The cells that make the explorers and what they need; that the rest runs is for nbval to say."""
 
 

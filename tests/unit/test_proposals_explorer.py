@@ -104,8 +104,10 @@ def test_the_steps_explorer_follows_its_sliders(explorer, trait, value):
 def test_the_steps_explorer_shows_what_a_step_keeps_and_drops(explorer):
     explorer.step, explorer.drawn = 4, 1000
     counts = list(explorer.counts.values())
-    sorts = [(explorer.still().states == state).sum() for state in range(4)]
-    assert sorts == [counts[4], counts[3] - counts[4], counts[2] - counts[3], len(explorer.objects)]
+    sorts = [(explorer.still().states == state).sum() for state in range(5)]
+    reached = explorer.reached["top-k"]
+    kinds = [counts[4], counts[3] - counts[4], counts[2] - counts[3], reached, len(explorer.objects) - reached]
+    assert sorts == kinds
     explorer.drawn = 7
     assert (explorer.still().states == 0).nonzero()[0].tolist() == sorted(explorer.steps.left[4][:7].tolist())
     assert (explorer.still().states == 1).sum() == 7

@@ -62,15 +62,17 @@ class PullExplorer extends Explorer {
   }
 
   /**
-   * A click takes the anchor whose box, as it lies now, has its nearest side or corner there.
+   * A click takes the smallest of the boxes, as they lie now, that contain the point, or else the nearest one.
    * @type {Explorer["onClick"]}
    */
   onClick(x, y) {
     const snapshot = this.get("snapshot");
-    const distances = this.moved.slice(this.at(snapshot, 0), this.at(snapshot + 1, 0)).map(([x1, y1, x2, y2]) => {
-      return Math.abs(Math.max(x1 - x, x - x2, y1 - y, y - y2));
+    const order = this.moved.slice(this.at(snapshot, 0), this.at(snapshot + 1, 0)).map(([x1, y1, x2, y2]) => {
+      const outside = Math.hypot(Math.max(x1 - x, 0, x - x2), Math.max(y1 - y, 0, y - y2));
+      return outside > 0 ? [1, outside] : [0, (x2 - x1) * (y2 - y1)];
     });
-    this.tell({ anchor: distances.indexOf(Math.min(...distances)) });
+    const [best] = [...order.keys()].sort((a, b) => order[a][0] - order[b][0] || order[a][1] - order[b][1]);
+    this.tell({ anchor: best });
   }
 
   update() {

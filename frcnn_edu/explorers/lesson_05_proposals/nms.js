@@ -11,6 +11,7 @@ import { iouText } from "../js/kit/words.js";
 /** @typedef {ReturnType<typeof nms>} Result */
 
 const [WAITING, KEPT, SUPPRESSED] = [0, 1, 2]; // the palette of NmsExplorer
+const VEIL = "rgb(255 255 255 / 0.6)"; // over all that is not the current pair
 
 /** @type {[string, string, (at: number, result: Result) => number][]} */
 const BUTTONS = [
@@ -73,11 +74,12 @@ class NmsExplorer extends Explorer {
       (state) => states.filter((one) => one === state).length,
     );
     this.canvas.setStates(states);
+    const done = step === moments.length; // before, the count would answer what the learner is to find out
     this.show(
       `kept *${now}*`,
       `suppressed *${gone}*`,
       `waiting *${waiting}*`,
-      `in the end *${kept.length}* of ${moments.length} are kept`,
+      ...(done ? [`in the end *${kept.length}* of ${moments.length} are kept`] : []),
     );
     this.moment.textContent = step
       ? `Moment ${step}: ${this.tale(moments[step - 1])}`
@@ -127,10 +129,18 @@ class NmsExplorer extends Explorer {
   drawOver(context, view) {
     const { by, moments } = this.result;
     const { boxes, hovered, selected, palette } = this.canvas;
-    const last = moments[Math.min(this.get("step"), moments.length) - 1];
+    const over = moments.slice(0, this.get("step"));
     /** @type {number | undefined} */
-    const index = hovered ?? selected ?? last;
-    if (index === undefined || by.length * 4 !== boxes.length) return; // nothing has been computed yet
+    const index = hovered ?? selected ?? (over.length < moments.length ? over[over.length - 1] : undefined);
+    const nothing = index === undefined && !over.length;
+    if (nothing || by.length * 4 !== boxes.length) return; // or nothing has been computed yet
+    context.save();
+    context.resetTransform();
+    context.fillStyle = VEIL;
+    context.fillRect(0, 0, context.canvas.width, context.canvas.height);
+    context.restore();
+    for (const one of over) if (by[one] === one) view.strokeBox(context, boxAt(boxes, one), KEPT);
+    if (index === undefined) return;
     const keeper = by[index];
     const family = keeper === index ? [...by.keys()].filter((one) => by[one] === index && one !== index) : [index];
     for (const one of family) view.strokeBox(context, boxAt(boxes, one), SUPPRESSED);

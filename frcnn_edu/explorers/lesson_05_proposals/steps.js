@@ -19,7 +19,7 @@ import { iouText, pixels, wholeNumber } from "../js/kit/words.js";
 
 /** @typedef {import("../js/explorer.js").Context} Context */
 
-const [HERE, DROPPED, NOT_DRAWN, TRUTH] = [0, 1, 2, 3]; // the palette of StepsExplorer
+const [HERE, DROPPED, NOT_DRAWN, REACHED_OBJECT, MISSED_OBJECT] = [0, 1, 2, 3, 4]; // the palette of StepsExplorer
 const REACHED = 0.7;
 const WHAT = [
   "every anchor of the image",
@@ -39,7 +39,7 @@ class StepsExplorer extends Explorer {
   order = new Uint32Array(0);
   /** @type {ArrayLike<number>[]} For each step the boxes that it hands on. */
   left = [];
-  /** @type {number[]} For each step how many objects they reach. */
+  /** @type {Uint8Array[]} For each step which objects they reach: 1 or 0. */
   reached = [];
   /** @type {Float32Array | null} Which of the places the canvas shows. */
   placed = null;
@@ -97,21 +97,26 @@ class StepsExplorer extends Explorer {
     const { kept } = nms(boxes, top, this.get("threshold"), this.get("limit"));
     this.left = [order, order, order, large, top, kept];
     this.reached = this.names.map((_, step) => {
-      return step < 3 && this.reached[step] !== undefined ? this.reached[step] : this.countReached(step);
+      return step < 3 && this.reached[step] !== undefined ? this.reached[step] : this.objectsReached(step);
     });
     this.update();
   }
 
   /** @param {number} step */
-  countReached(step) {
+  objectsReached(step) {
     const count = this.objects.length / 4;
     const ious = this.reach[Math.min(step, 2)];
-    const missing = new Set(Array.from({ length: count }, (_, g) => g));
+    const reached = new Uint8Array(count);
+    const missing = new Set(reached.keys());
     const left = this.left[step];
     for (let k = 0; k < left.length && missing.size; k++) {
-      for (const g of missing) if (ious[left[k] * count + g] >= REACHED) missing.delete(g);
+      for (const g of missing) {
+        if (ious[left[k] * count + g] < REACHED) continue;
+        reached[g] = 1;
+        missing.delete(g);
+      }
     }
-    return count - missing.size;
+    return reached;
   }
 
   update() {
@@ -144,7 +149,10 @@ class StepsExplorer extends Explorer {
       left--;
     }
     for (let k = 0; k < Math.min(here.length, drawn); k++) states[here[k]] = HERE;
-    return states.fill(TRUTH, number);
+    for (const [g, reached] of this.reached[step].entries()) {
+      states[number + g] = reached ? REACHED_OBJECT : MISSED_OBJECT;
+    }
+    return states;
   }
 
   /** @param {number} step */
@@ -152,7 +160,7 @@ class StepsExplorer extends Explorer {
     this.table.replaceChildren();
     addLine(this.table, ["step", "boxes", `objects reached (IoU ≥ ${REACHED})`], "heads");
     this.names.forEach((name, index) => {
-      const reached = `${this.reached[index]} of ${this.objects.length / 4}`;
+      const reached = `${this.reached[index].reduce((sum, one) => sum + one, 0)} of ${this.objects.length / 4}`;
       const texts = [`${index + 1} · ${name}: ${WHAT[index]}`, wholeNumber(this.left[index].length), reached];
       const line = addLine(this.table, texts);
       line.children[1].className = "proposals-number";

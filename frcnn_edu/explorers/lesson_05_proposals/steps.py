@@ -21,6 +21,8 @@ from frcnn_edu.images import resize_boxes
 from frcnn_edu.viz.palette import (
     FINE_DOTS,
     GREY,
+    LONG_DASHES,
+    PURPLE,
     SHORT_DASHES,
     SKY_BLUE,
     STATES,
@@ -33,11 +35,13 @@ HERE = Path(__file__).parent
 REACHED = 0.7
 """IoU from which a box has reached an object, in the table of `StepsExplorer`."""
 TRUTH = STATES[state_index("ground truth")]
+REACHED_OBJECT, MISSED_OBJECT = 3, 4
 STEP_STATES = (
     State("still here", SKY_BLUE, width=1),
     State("dropped by this step", VERMILION, dash=SHORT_DASHES, width=1.5),
     State("not drawn", GREY, dash=FINE_DOTS, width=1),
-    TRUTH,
+    replace(TRUTH, key="object reached"),
+    State("object not reached", PURPLE, dash=LONG_DASHES, width=3),
 )
 """A box is not drawn if an earlier step dropped it, or if too many with better scores are drawn already."""
 
@@ -113,9 +117,11 @@ class StepsExplorer(BoxCanvas):
     @property
     def reached(self) -> dict[str, int]:
         """How many objects some box of the step reaches, with an IoU of `REACHED` or more."""
-        steps, objects = self.steps, self.objects
-        found = [F.pad(box_iou(objects, steps[number]), (0, 1)).amax(dim=1) for number in range(len(STEPS))]
-        return {name: int((best >= REACHED).sum()) for name, best in zip(STEPS, found, strict=True)}
+        return {name: int(self._objects_reached(number).sum()) for number, name in enumerate(STEPS)}
+
+    def _objects_reached(self, step: int) -> Tensor:
+        """Whether some box of the step reaches each object: (G,) bool."""
+        return F.pad(box_iou(self.objects, self.steps[step]), (0, 1)).amax(dim=1) >= REACHED
 
     def still(self) -> Still:
         """The canvas with boxes where this step puts them, in the states that it gives; the browser has its own."""
@@ -123,6 +129,7 @@ class StepsExplorer(BoxCanvas):
         left, before = steps.left[self.step], steps.left[max(self.step - 1, 0)]
         dropped = before[~torch.isin(before, left)]
         states = np.full(number + len(self.objects), 2, np.uint8)
-        states[dropped[: self.drawn]], states[left[: self.drawn]], states[number:] = 1, 0, 3
+        states[dropped[: self.drawn]], states[left[: self.drawn]] = 1, 0
+        states[number:] = torch.where(self._objects_reached(self.step), REACHED_OBJECT, MISSED_OBJECT)
         boxes = torch.cat((steps.boxes[min(self.step, 2)], self.objects)).numpy()
         return replace(super().still(), boxes=boxes, states=states)

@@ -170,8 +170,8 @@ def rpn_by_loops(logits, deltas, labels, target_deltas):
         if label == -1:
             continue
         sampled += 1
-        p = 1 / (1 + math.exp(-z))
-        classification -= math.log(p if label == 1 else 1 - p)
+        z = float(z) if label == 1 else -float(z)
+        classification += max(-z, 0) + math.log1p(math.exp(-abs(z)))
         if label == 1:
             for one, other in zip(d, t, strict=True):
                 error = abs(float(one - other))
@@ -182,8 +182,7 @@ def rpn_by_loops(logits, deltas, labels, target_deltas):
 def rpn_in_numpy(logits, deltas, labels, target_deltas):
     z, d, y, t = (a.numpy().astype(np.float64) for a in (logits, deltas, labels, target_deltas))
     kept = y != -1
-    p = 1 / (1 + np.exp(-z[kept]))
-    cross_entropy = -(y[kept] * np.log(p + 1e-7) + (1 - y[kept]) * np.log(1 - p + 1e-7))
+    cross_entropy = np.logaddexp(0, np.where(y[kept] == 1, -z[kept], z[kept]))
     error = np.abs(d - t)
     loss = np.where(error < 1 / 9, 4.5 * error**2, error - 1 / 18) * (y == 1)[:, None]
     return np.array([cross_entropy.mean(), loss.sum() / kept.sum()])
@@ -283,6 +282,13 @@ def rpn_in_place(logits, deltas, labels, target_deltas):
     return answer
 
 
+def rpn_with_log_of_sigmoid(logits, deltas, labels, target_deltas):
+    classification, regression = rpn_with_weights(logits, deltas, labels, target_deltas)
+    p = logits.sigmoid()
+    classification = -torch.where(labels == 1, p, 1 - p).log()[labels >= 0].mean()
+    return classification, regression.sum()
+
+
 def rpn_without_sigmoid(logits, deltas, labels, target_deltas):
     kept = labels >= 0
     y = labels[kept]
@@ -332,7 +338,8 @@ WRONG_RPN = {
         rpn(entropy=probabilities(lambda p, y: -y * p.log2() - (1 - y) * (1 - p).log2())),
         "base 2",
     ),
-    "sigmoid forgotten": (rpn_without_sigmoid, "Does it take the log of a logit?"),
+    "log of the sigmoid": (rpn_with_log_of_sigmoid, "of a sigmoid that has rounded to 0 or 1"),
+    "sigmoid forgotten": (rpn_without_sigmoid, "Does it take the log of a logit"),
     "negatives regress": (rpn(regressed=lambda y: y >= 0), "Negatives regress, too"),
     "all regress": (rpn(regressed=lambda y: y >= -1), "All anchors regress"),
     "regression over positives": (

@@ -8,6 +8,8 @@ from torchvision.models.detection._utils import BoxCoder
 
 from frcnn_edu import boxes
 
+LIMIT = math.log(1000 / 16)
+
 # encode_boxes: right answers
 
 
@@ -224,14 +226,14 @@ def decode_by_columns(deltas, anchors):
     ax, ay = middle(anchors)
     dx, dy, dw, dh = deltas.T
     cx, cy = ax + aw * dx, ay + ah * dy
-    w, h = aw * dw.exp(), ah * dh.exp()
+    w, h = aw * dw.clamp(max=LIMIT).exp(), ah * dh.clamp(max=LIMIT).exp()
     return torch.stack([cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2], dim=-1)
 
 
 def decode_by_loops(deltas, anchors):
     found = []
     for (dx, dy, dw, dh), (x1, y1, x2, y2) in zip(deltas.tolist(), anchors.tolist(), strict=True):
-        w, h = (x2 - x1) * math.exp(dw), (y2 - y1) * math.exp(dh)
+        w, h = (x2 - x1) * math.exp(min(dw, LIMIT)), (y2 - y1) * math.exp(min(dh, LIMIT))
         x = (x1 + x2) / 2 + dx * (x2 - x1) - w / 2
         y = (y1 + y2) / 2 + dy * (y2 - y1) - h / 2
         found.append((x, y, x + w, y + h))
@@ -242,14 +244,14 @@ def decode_in_numpy(deltas, anchors):
     d, a = deltas.numpy().astype(np.float64), anchors.numpy().astype(np.float64)
     side = a[:, 2:] - a[:, :2]
     center = a[:, :2] + (0.5 + d[:, :2]) * side
-    half = np.exp(d[:, 2:]) * side / 2
+    half = np.exp(np.minimum(d[:, 2:], LIMIT)) * side / 2
     return np.concatenate([center - half, center + half], axis=1)
 
 
 def decode_row_by_row(deltas, anchors):
     found = torch.empty_like(anchors)
     for i, (d, a) in enumerate(zip(deltas, anchors, strict=True)):
-        size = (a[2:] - a[:2]) * torch.exp(torch.clamp(d[2:], max=math.log(1000 / 16)))
+        size = (a[2:] - a[:2]) * torch.exp(torch.clamp(d[2:], max=LIMIT))
         found[i, :2] = (a[:2] + a[2:]) / 2 + d[:2] * (a[2:] - a[:2]) - size / 2
         found[i, 2:] = found[i, :2] + size
     return found
@@ -269,13 +271,14 @@ def decode(
     grow=lambda s, d: s * torch.exp(d),
     row=lambda cx, cy, w, h: (cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2),
     read=(0, 1, 2, 3),
+    clamp=lambda d: d.clamp(max=LIMIT),
 ):
     """A learner's function with this centre, these sides, these formulas and these rows."""
 
     def written(deltas, anchors):
         dx, dy, dw, dh = (deltas[:, i] for i in read)
         (ax, ay), (aw, ah) = center(anchors), size(anchors)
-        w, h = grow(aw, dw), grow(ah, dh)
+        w, h = grow(aw, clamp(dw)), grow(ah, clamp(dh))
         return torch.stack(row(move(ax, aw, dx, w), move(ay, ah, dy, h), w, h), dim=1)
 
     return written
@@ -297,6 +300,8 @@ def decode_deltas_added(deltas, anchors):
 
 
 WRONG_DECODE = {
+    "clamp forgotten": (decode(clamp=lambda d: d), "dw and dh are not clamped"),
+    "clamped below": (decode(clamp=lambda d: d.clamp(-LIMIT, LIMIT)), "there is only an upper limit"),
     "exp forgotten": (decode(grow=lambda s, d: s * d), "The exp is missing"),
     "1 + dw": (decode(grow=lambda s, d: s * (1 + d)), "aw·(1 + dw)"),
     "added to the side": (decode(grow=lambda s, d: s + d), "as if they were pixels"),
@@ -338,7 +343,7 @@ WRONG_DECODE = {
     ),
     "arguments exchanged": (
         lambda deltas, anchors: decode_by_columns(anchors, deltas),
-        "Are `deltas` and `anchors` exchanged?",
+        "deltas and anchors are exchanged",
     ),
     "read as dx, dw, dy, dh": (decode(read=(0, 2, 1, 3)), "read as dx, dw, dy, dh"),
     "y first": (decode(read=(1, 0, 3, 2)), "x and y are exchanged"),
