@@ -67,6 +67,7 @@ def train_heads(
         torch.manual_seed(0)
         heads[name] = (kinds or {}).get(name, RPNHead)(scenes.maps.shape[1], 9)
     optimizer = torch.optim.AdamW([p for head in heads.values() for p in head.parameters()], lr=2e-3)
+    assert scenes.rpn.targets is not None
     for _ in tqdm(range(steps), "training all heads"):
         picks = torch.randperm(len(scenes.maps))[:8]
         targets = [scenes.rpn.targets[i] for i in picks]
@@ -83,12 +84,13 @@ def measure_head(model: FasterRCNN, head: nn.Module, scenes: Scenes, top: int = 
     """How a head answers on scenes: with its deltas, or with all of them 0 if it is not to `move` anchors."""
     logits, deltas = answers(head, scenes.maps)
     deltas = deltas if move else torch.zeros_like(deltas)
+    assert scenes.rpn.targets is not None
     matches = [target.matches for target in scenes.rpn.targets]
     labels = torch.stack([match.labels for match in matches])  # (B, A)
     positive, negative = logits[labels == 1], logits[labels == 0][::10]
     found, anchors = [], scenes.rpn.anchors
     for i, boxes in enumerate(scenes.boxes):
-        size = tuple(16 * side for side in scenes.maps.shape[2:])
+        size = (16 * scenes.maps.shape[2], 16 * scenes.maps.shape[3])
         proposals = model.rpn.propose(logits[i], deltas[i], anchors, scenes.rpn.level_sizes, size).boxes[:top]
         found.append(box_iou(proposals, boxes).amax(dim=0))  # (G,)
     objects = torch.cat([b[m.gt_index[m.labels == 1]] for b, m in zip(scenes.boxes, matches, strict=True)])  # (P, 4)
