@@ -82,6 +82,10 @@ def _draw_example(image: Tensor, target: dict[str, Tensor], class_names: tuple[s
         add_label(ax, name, tuple(box), STATES[state_index(state)].color)
 
 
+MOST_INSIDE = 8
+"""Classes and anchors that a legend may list within the plot; a longer one stands beside it."""
+
+
 def plot_shapes(report: DataReport, anchors: Tensor | None = None, ax: Axes | None = None, title: str = "") -> Axes:
     """A dot for every box by its width and height, both in doublings, and a cross for each of `anchors`, (K, 2)."""
     if ax is None:
@@ -100,7 +104,11 @@ def plot_shapes(report: DataReport, anchors: Tensor | None = None, ax: Axes | No
         axis.set_major_formatter("{x:.0f}")
         axis.set_minor_locator(plt.NullLocator())
     ax.grid(alpha=0.3)
-    legend = ax.legend(loc="lower right", frameon=True, markerscale=1.5)
+    few = len(ax.get_legend_handles_labels()[0]) <= MOST_INSIDE
+    place = (
+        {"loc": "lower right"} if few else {"loc": "upper left", "bbox_to_anchor": (1.02, 1), "ncols": 2, "fontsize": 7}
+    )
+    legend = ax.legend(frameon=True, markerscale=1.5, **place)
     for handle in filter(None, legend.legend_handles):
         handle.set_alpha(1)
     return ax

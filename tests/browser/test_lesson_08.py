@@ -20,21 +20,26 @@ from frcnn_edu.pretrained import DETECTOR, weights_of
 pytestmark = pytest.mark.browser
 
 LESSON = NOTEBOOKS / "08_real_images.ipynb"
-EXPLORERS = ("grid", "labels", "objectness", "loss", "pull", "steps", "pool", "heads")
+EXPLORERS = ("grid", "labels", "objectness", "heads")
 """The lesson's explorers by their names in its kernel, in the order of the page."""
 
-OPEN_THEM = ("grid", "label", "objectness", "loss", "pull", "steps", "pool", "heads")
+OPEN_THEM = ("grid", "label", "objectness", "heads")
 """The cells that open them."""
 
 IMPORTS = """\
 from frcnn_edu.explorers.lesson_01_anchors import OddShapeExplorer, RatioExplorer, SharedExplorer, UsefulExplorer
 from frcnn_edu.explorers.lesson_02_iou_labeling import IoUExplorer
-from frcnn_edu.explorers.lesson_04_box_regression import DeltaExplorer
-from frcnn_edu.explorers.lesson_05_proposals import NmsExplorer
-from frcnn_edu.explorers.lesson_06_roi_pooling import GradientExplorer
+from frcnn_edu.explorers.lesson_03_rpn_and_loss import LossExplorer
+from frcnn_edu.explorers.lesson_04_box_regression import DeltaExplorer, PullExplorer, trained_pulls
+from frcnn_edu.explorers.lesson_05_proposals import NmsExplorer, StepsExplorer
+from frcnn_edu.explorers.lesson_06_roi_pooling import GradientExplorer, PoolingExplorer
 from frcnn_edu.explorers.lesson_07_full_model import BiographyExplorer
 """
 OTHERS = {
+    "loss": "LossExplorer(view.image, view.boxes, {0: view.trace.rpn})",
+    "pull": "PullExplorer(image, boxes, trained_pulls(trace, boxes), snapshot=1)",
+    "steps": "StepsExplorer(image, view.trace, boxes)",
+    "pool": "PoolingExplorer(view.image, view.feature_map, view.boxes[0], stride=view.stride)",
     "bend": "RatioExplorer(view.image, view.boxes)",
     "odd": "OddShapeExplorer(view.image, view.boxes[:1])",
     "useful": "UsefulExplorer(view.image, view.boxes)",
