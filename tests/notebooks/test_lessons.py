@@ -21,7 +21,6 @@ REPEATED = Path(__file__).with_name("repeated_numbers")
 """For each lesson, the numbers that its text repeats from its outputs."""
 
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?|\.\d+")
-REWRITTEN = pytest.mark.xfail(reason="true of a lesson once it has been rewritten")
 SECTIONS = ("question", "break it", "your turn", "recap")
 
 
@@ -102,18 +101,16 @@ def test_korean_stays_out_of_pictures(lesson):
     assert [cell["id"] for cell in cells(lesson, "code") if re.search("[가-힣]", cell["source"])] == []
 
 
-@REWRITTEN
 def test_no_cell_reads_a_name_that_two_others_give(lesson):
     """Running one of them again would change what the reader gets."""
     assert given_twice({cell["id"]: cell["source"] for cell in cells(lesson, "code")}) == {}
 
 
-@REWRITTEN
+@pytest.mark.xfail(reason="some lessons still have to lose cells")
 def test_it_is_no_longer_than_a_lesson(lesson):
     assert len(cells(lesson)) <= MOST_CELLS
 
 
-@REWRITTEN
 def test_numbers_in_the_text_are_those_of_the_outputs(lesson):
     """To as many digits as the text has. Both are looked up literally, so neither can change alone."""
     by_id = {cell["id"]: cell for cell in cells(lesson)}
