@@ -22,11 +22,11 @@ import torch
 import torchvision
 from torch import Tensor
 
-from frcnn_edu import boxes, faster_rcnn, images, roi_heads, rpn
+from frcnn_edu import boxes, faster_rcnn, images, roi_heads, roi_pool, rpn
 from frcnn_edu.config import Config
 from frcnn_edu.faster_rcnn import FasterRCNN
 from frcnn_edu.images import ImageBatch
-from frcnn_edu.roi_pool import CANONICAL_LEVEL, CANONICAL_SIZE, LEVEL_TOLERANCE, MultiScaleRoIPool
+from frcnn_edu.roi_pool import MultiScaleRoIPool
 
 OPSET = 18
 MOST_CELLS = 2**24
@@ -117,9 +117,7 @@ def _pool_levels(
     levels = [(image_sizes[0][0].double() / one.shape[-2]).log2().round().float() for one in maps]
     if len(maps) == 1:
         return _pool(pool, maps[0], regions, levels[0])
-    sides = regions[:, 2:] - regions[:, :2]  # (N, 2)
-    level_of = CANONICAL_LEVEL + ((sides[:, 0] * sides[:, 1]).sqrt() / CANONICAL_SIZE).log2() + LEVEL_TOLERANCE
-    level_of = torch.minimum(torch.maximum(level_of.floor(), levels[0]), levels[-1])  # (N,)
+    level_of = roi_pool.pyramid_level(regions, levels[0], levels[-1])  # type: ignore[arg-type]  # clamps with tensors, too
     order, pooled = [], []
     for level, one_map in zip(levels, maps, strict=True):
         mine = (level_of == level).nonzero().squeeze(1)  # (n,)
@@ -223,7 +221,7 @@ def _constant(value: object, dtype: torch.dtype) -> Any:
 
 
 _ours = torch.ops.frcnn_edu
-TRANSLATIONS = {
+TRANSLATIONS: dict[Callable, Callable] = {
     _ours.resize_image.default: _resize_image,
     _ours.grouped_nms.default: _grouped_nms,
     _ours.max_roi_pool.default: _max_roi_pool,
