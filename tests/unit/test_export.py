@@ -1,10 +1,12 @@
 """Detectors exported to ONNX: each answers in ONNX Runtime what it answers in PyTorch, stage by stage."""
 
+import copy
 import io
 import json
 import logging
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import onnx
@@ -12,6 +14,7 @@ import onnx_ir
 import pytest
 import torch
 from torch import nn
+from torchvision.ops import FrozenBatchNorm2d
 from torchvision.utils import save_image
 
 from frcnn_edu.__main__ import main
@@ -27,10 +30,10 @@ from frcnn_edu.training.export import OnnxDetector, export, load_detector, stage
 BOXES_WITHIN, SCORES_WITHIN = 1e-2, 1e-4
 IMAGES = 50
 NAMES = ("__background__", "red cell", "细胞", "platelet")
-SMALL = {"min_size": 64, "max_size": 96, "rpn_pre_nms_top_n_test": 200, "rpn_post_nms_top_n_test": 40}
+SMALL = {"min_size": 48, "max_size": 80, "rpn_pre_nms_top_n_test": 200, "rpn_post_nms_top_n_test": 40}
 OPTIONS = {
     "mobilenet_v2": SMALL,
-    "vgg16": SMALL | {"min_size": 40, "max_size": 64},
+    "vgg16": PAPER_OPTIONS | SMALL,
     "resnet50_fpn": SMALL | {"frozen_backbone": True},
 }
 
@@ -67,17 +70,31 @@ def built(name):
 
 @torch.no_grad()
 def spread(model):
-    """Let an untrained detector's answers differ as those of a trained one do."""
-    image, heads = drawn(0, 64, 64), model.roi_heads.box_predictor
-    for layer, output, deviation in (
-        (model.rpn.head.cls_logits, lambda trace: trace.rpn.logits, 2.0),
-        (model.rpn.head.bbox_pred, lambda trace: trace.rpn.deltas, 0.3),
-        (heads.cls_score, lambda trace: trace.roi.class_logits, 2.0),
-        (heads.bbox_pred, lambda trace: trace.roi.box_deltas, 1.0),
-    ):
-        layer.bias.zero_()
-        layer.weight.mul_(deviation / output(model.trace([image], detail=False)).std())
+    """Let an untrained detector's answers differ as those of a trained one do.
+
+    Batch norms get the statistics of what passes them, and the last layers answers of these deviations around 0.
+    """
+    predictor, images = model.roi_heads.box_predictor, drawn_images(20)[7:]
+    deviations = {model.rpn.head.cls_logits: 2, model.rpn.head.bbox_pred: 0.3, predictor.cls_score: 2}
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d | FrozenBatchNorm2d)]
+    hooks = [norm.register_forward_pre_hook(take_statistics) for norm in norms]
+    model.backbone(drawn(0, 320, 320)[None] * 4 - 2)
+    for hook in hooks:
+        hook.remove()
+    for layer, deviation in {**deviations, predictor.bbox_pred: 1}.items():
+        seen = []
+        hook = layer.register_forward_hook(lambda _, __, out, seen=seen: seen.append(out.movedim(1, -1).flatten(0, -2)))
+        model.trace(images, detail=False)
+        hook.remove()
+        answers = torch.cat(seen)  # (N, C)
+        scale = deviation / answers.std(dim=0)  # (C,)
+        layer.weight.mul_(scale.view(-1, *[1] * (layer.weight.ndim - 1)))
+        layer.bias.sub_(answers.mean(dim=0)).mul_(scale)
     return model
+
+
+def take_statistics(norm, inputs):
+    norm.running_var, norm.running_mean = torch.var_mean(inputs[0], dim=(0, 2, 3))
 
 
 @pytest.fixture(scope="module")
@@ -106,16 +123,35 @@ def tiny(folder, run_folder):
 
 
 @pytest.fixture(scope="module")
-def all_ties(folder):
-    """The paper's options, and every anchor and class with the same score."""
-    options = PAPER_OPTIONS | {"min_size": 64, "max_size": 128, "rpn_pre_nms_top_n_test": 50}
-    torch.manual_seed(0)
-    card = ModelCard("tiny", NAMES, options)
-    model = spread(card.build().eval())
-    for layer in (model.rpn.head.cls_logits, model.roi_heads.box_predictor.cls_score):
-        nn.init.zeros_(layer.weight)
-    export(model, card, folder / "ties.onnx")
+def exported(folder):
+    """Exports the detector of a builder, once."""
+
+    @cache
+    def of(name):
+        model, card = built(name)
+        export(model, card, folder / f"{name}.onnx")
+        detector, read = load_detector(folder / f"{name}.onnx")
+        assert read == ModelCard(name, list(NAMES), json.loads(json.dumps(card.options)))
+        return model, detector
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def all_ties(folder, exported):
+    """Every anchor and class with the same score, under the paper's options."""
+    model, graph = copy.deepcopy(exported("vgg16")[0]), onnx_ir.load(folder / "vgg16.onnx")
+    for part in ("rpn.head.cls_logits", "roi_heads.box_predictor.cls_score"):
+        for name in (f"{part}.weight", f"{part}.bias"):
+            nn.init.zeros_(model.get_parameter(name))
+            change(graph, f"model.{name}", lambda weights: weights * 0)
+    onnx_ir.save(graph, folder / "ties.onnx")
     return model, OnnxDetector(folder / "ties.onnx")
+
+
+def change(graph, name, how):
+    initializer = graph.graph.initializers[name]
+    initializer.const_value = onnx_ir.tensor(how(initializer.const_value.numpy().copy()), name=name)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -185,24 +221,21 @@ def test_the_shipped_detector_answers_the_same_on_scenes_and_on_images_of_other_
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", OPTIONS)
-def test_every_builder_answers_the_same_on_images_of_any_size(folder, name):
-    model, card = built(name)
-    export(model, card, folder / f"{name}.onnx")
-    detector, read = load_detector(folder / f"{name}.onnx")
-    assert read == ModelCard(name, list(NAMES), OPTIONS[name])
+def test_every_builder_answers_the_same_on_images_of_any_size(exported, name):
+    model, detector = exported(name)
     count = 0
     for index, image in enumerate(drawn_images()):
         (expected,), (found,) = model([image]), detector([image])
         assert_same(expected, found, f"image {index}")
         count += len(expected["boxes"])
-    assert count > 10 * IMAGES
+    assert count > 4 * IMAGES
     assert_same_stages(model, detector, drawn_images(1)[0])
 
 
 @torch.no_grad()
 def test_equal_scores_come_in_the_same_order(all_ties):
     """Of equal logits the earlier anchor is taken, of equal candidates the earlier suppresses the later."""
-    model, detector = all_ties
+    count, (model, detector) = 0, all_ties
     for image in drawn_images(12):
         expected, found = traced(model, image), detector.stages(image)
         assert len(expected["rpn.logits"].unique()) == 1
@@ -210,28 +243,26 @@ def test_equal_scores_come_in_the_same_order(all_ties):
             torch.testing.assert_close(
                 found[stage], values, rtol=1e-4, atol=1e-3, msg=lambda text, s=stage: f"{s}: {text}"
             )
-    assert len(expected["boxes"]) > 10
+        count += len(expected["boxes"])
+    assert count > 50
 
 
 @torch.no_grad()
-def test_nothing_found_is_an_empty_answer(tiny, all_ties):
-    model, detector = tiny
-    (nothing,) = detector([torch.zeros(3, 100, 100)])
+def test_nothing_found_is_an_empty_answer(tiny, exported):
+    (nothing,) = tiny[1]([torch.zeros(3, 100, 100)])
     assert (nothing["boxes"].shape, len(nothing["scores"]), nothing["labels"].dtype) == ((0, 4), 0, torch.int64)
-    model, detector = all_ties
+    model, detector = exported("vgg16")
     strip = drawn(0, 10, 200)
-    found = detector.stages(strip)
-    assert found["roi.pooled"].shape == (0, 96, 7, 7), "the paper drops proposals below 16 pixels, here all of them"
+    assert detector.stages(strip)["roi.pooled"].shape == (0, 512, 7, 7), "the paper drops proposals below 16 pixels"
     assert_same_stages(model, detector, strip)
 
 
 def test_images_get_the_size_that_python_gives_them(tiny):
-    """Computed in float32, one in a hundred would be a pixel off."""
     _, detector = tiny
     generator = torch.Generator().manual_seed(0)
     config = Config(min_size=256, max_size=512)
-    for _ in range(300):
-        height, width = torch.randint(1, 900, (2,), generator=generator).tolist()
+    for _ in range(100):
+        height, width = torch.randint(1, 600, (2,), generator=generator).tolist()
         image = torch.zeros(1, height, width).expand(3, -1, -1)
         (found,) = detector.session.run(["batch.sizes"], {"image": image.numpy()}, detector.run_options)
         assert tuple(found.tolist()) == batch_images([image], config).sizes[0], (height, width)
@@ -284,9 +315,7 @@ def test_half_precision_halves_the_file_and_keeps_the_answers(tiny, quick, run_f
 def test_weights_beyond_half_precision_stay_in_single(tiny, quick, folder, monkeypatch):
     model, graph = tiny[0], onnx_ir.load(folder / "new" / "tiny.onnx")
     name = "model.roi_heads.box_head.fc7.weight"
-    large = graph.graph.initializers[name].const_value.numpy().copy()
-    large[0, 0] = 1e6
-    graph.graph.initializers[name].const_value = onnx_ir.tensor(large, name=name)
+    change(graph, name, lambda weights: weights + 1e6)
     monkeypatch.setattr(exporting, "_graph", lambda _: graph)
     export(model, ModelCard("tiny", NAMES), folder / "large.onnx", half=True)
     stored = {one.name: one.data_type for one in onnx.load(folder / "large.onnx").graph.initializer}
@@ -318,12 +347,12 @@ def test_predict_evaluate_and_the_page_take_the_file_for_the_folder(tiny, run_fo
     said = {}
     for weights in (run_folder, folder / "new" / "tiny.onnx"):
         assert run("predict", "scene.png", "--weights", weights, "--out", "found", "--device", "cpu")[0] == 0
-        evaluated = run("evaluate", "--data", "shapes", "--weights", weights, "--device", "cpu")
+        status, figures, _ = run("evaluate", "--data", "shapes", "--weights", weights, "--device", "cpu")
         found = json.loads(Path("found/detections.json").read_text("utf-8"))["scene.png"]
-        said[weights] = found["labels"], evaluated, _detector(str(weights))[1]
-        assert evaluated[0] == 0
+        said[weights] = found["labels"], figures, list(_detector(str(weights))[1])
+        assert status == 0
         assert len(found["labels"]) > 0
-    first, second = ((labels, evaluated, list(names)) for labels, evaluated, names in said.values())
+    first, second = said.values()
     assert first == second
 
 
