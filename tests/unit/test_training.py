@@ -750,6 +750,7 @@ def test_a_killed_data_worker_ends_the_run_in_one_line(tmp_path):
     out, log = tmp_path / "run", tmp_path / "log"
     with running(*training(out, "--steps", 4000, "--workers", 2), log=log) as process:
         wait_for((out / "step-000005").is_dir, process)
+        time.sleep(0.25)  # that checkpoint is written to its end
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         os.kill(int(children[-1]), signal.SIGKILL)
         process.join(60)
