@@ -280,7 +280,7 @@ TAKES_TOO_MUCH = (
         globals()['grid_anchors'] = grid_anchors
         """,
         "judge",
-        "was stopped after",
+        "GOT None",
         alone=True,
         points=ALL_BUT_THE_SECOND,
         before="test_grid_anchors",
