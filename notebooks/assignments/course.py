@@ -10,6 +10,7 @@ leaves `feedback/NAME/ASSIGNMENT/*.html` and `grades.csv`. All of it is nbgrader
 import argparse
 import csv
 import lzma
+import multiprocessing
 import os
 import shutil
 import stat
@@ -30,6 +31,7 @@ from pathlib import Path, PurePosixPath
 import walls
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps import NbGraderAPI
+from nursery import Nursery
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
@@ -39,6 +41,8 @@ MOST_UNPACKED = 200 * 2**20
 """How many bytes a hand-in may hold."""
 AT_A_TIME = 2
 """Students who are graded side by side."""
+SECONDS_BESIDE = 600.0
+"""How long a hand-in may take beyond what it may run: processes start, tests calculate, pages are written."""
 ABOUT = ("last_name", "first_name", "email")
 SCORES = ("raw_score", "late_submission_penalty", "score")
 COLUMNS = ("assignment", "duedate", "timestamp", "student_id", *ABOUT, *SCORES, "max_score")
@@ -97,21 +101,18 @@ def grade(names: Sequence[str], unfenced: bool = False) -> list[str]:
     """Grade everything that was handed in for these assignments; returns what could not be graded, and why."""
     if _missing_walls() and not unfenced:
         return [NOT_GRADED]
-    _import_for_all()
+    if walls.LINUX:
+        Nursery.take("")  # it imports while this process does
     problems = [problem for name in names for problem in collect(name)]
     api = _nbgrader()
     problems += release(sorted(set(names) - _known_assignments(api)))
     jobs = [(name, folder.parent) for name in names for folder in sorted(HERE.glob(f"submitted/*/{name}"))]
-    with ProcessPoolExecutor(max(1, min(AT_A_TIME, len(jobs))), initializer=walls.end_with_parent) as pool:
-        futures = [pool.submit(_grade_one, *job, unfenced) for job in jobs]
-        for (name, folder), future in zip(jobs, futures, strict=True):
-            try:
-                notes, problem = future.result()
-            except BrokenProcessPool:
-                notes, problem = [], "the process that graded it was killed, for lack of memory perhaps; grade again"
-            failed = " - could not be graded" if problem else ""
-            print(f"{name}: {folder.name}{failed}", *notes, sep="\n    ", flush=True)
-            problems += [f"{name}, {folder.name}: {problem}"] if problem else []
+    _import_for_all()
+    seconds = walls.Limits(**api.config.Judge.limits).seconds + SECONDS_BESIDE
+    for (name, folder), (notes, problem) in zip(jobs, _results(jobs, unfenced, seconds), strict=True):
+        failed = " - could not be graded" if problem else ""
+        print(f"{name}: {folder.name}{failed}", *notes, sep="\n    ", flush=True)
+        problems += [f"{name}, {folder.name}: {problem}"] if problem else []
     _export(api)
     return problems
 
@@ -129,14 +130,28 @@ def _missing_walls() -> dict[str, str]:
 
 def _import_for_all() -> None:
     """Import here, and not in each of the processes that are forked from this one, what takes seconds."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # two judges work side by side; threads do not live through a fork
+    os.environ["OMP_NUM_THREADS"] = "1"  # two judges work side by side; threads do not live through a fork
     import judge  # noqa: F401
-    from process import Nursery
 
     import frcnn_edu.exercises  # noqa: F401
 
-    if walls.LINUX:
-        Nursery.take("")
+
+def _results(jobs: Sequence[tuple[str, Path]], unfenced: bool, seconds: float) -> Iterator[tuple[list[str], str]]:
+    """What `_grade_one` makes of each job, in order; a process that is killed takes others along, which run again."""
+    with ProcessPoolExecutor(max(1, min(AT_A_TIME, len(jobs))), initializer=walls.end_with_parent) as pool:
+        futures = [pool.submit(_grade_one, *job, unfenced) for job in jobs]
+        for job, future in zip(jobs, futures, strict=True):
+            try:
+                yield future.result(seconds)
+            except TimeoutError:
+                for worker in multiprocessing.active_children():
+                    worker.kill()
+                yield [], f"it was not done after {seconds:g} seconds"
+            except BrokenProcessPool:
+                if len(jobs) > 1:
+                    yield from _results([job], unfenced, seconds)
+                else:
+                    yield [], "the process that graded it was killed, for lack of memory perhaps; grade again"
 
 
 def _grade_one(name: str, folder: Path, unfenced: bool) -> tuple[list[str], str]:
@@ -147,6 +162,8 @@ def _grade_one(name: str, folder: Path, unfenced: bool) -> tuple[list[str], str]
         for path in work.rglob("*"):
             if path.is_symlink():  # nbgrader would copy what it leads to
                 raise HandInError(f"{path.relative_to(work)} is a link, and not what it leads to")
+            if not (path.is_file() or path.is_dir()):  # who opens a pipe waits for its other end
+                raise HandInError(f"{path.relative_to(work)} is no file")
     except HandInError as error:
         return [], str(error)
     api = _nbgrader(unfenced)
@@ -187,6 +204,8 @@ def _check_name(student: str) -> None:
 
 def _files_of(path: Path, notebook: str) -> dict[str, bytes]:
     """What was handed in, by its place beside the notebook."""
+    if not path.is_file():  # who opens a pipe waits for its other end
+        raise HandInError("it is no file")
     if path.suffix == ".ipynb":
         return {notebook: path.read_bytes()}
     if path.suffix == ".zip":

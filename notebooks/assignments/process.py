@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -23,21 +22,13 @@ import torch
 import walls
 from nbformat import ValidationError
 from nbformat.validator import validate
+from nursery import START_SECONDS, Nursery
 from wire import MOST_SENT, decode, encode
 
-PUPIL = Path(__file__).with_name("pupil.py")
-PASSED_ON = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TORCH_HOME", "XDG_CACHE_HOME")
-"""What of the teacher's environment a pupil gets."""
-ENVIRONMENT = {
-    "CUDA_VISIBLE_DEVICES": "",
-    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-    "NBGRADER_EXECUTION": "autograde",
-    "OMP_NUM_THREADS": "1",  # students are graded side by side
-}
-START_SECONDS = 120.0
 SEND_SECONDS = 10.0
 STOP_SECONDS = 2.0
 """How long code that was told to stop may go on before its process is ended."""
+REMOVE_SECONDS = 120.0
 LOOK_UP_SECONDS = 0.05
 """How often a wait looks at the clock and at the limits; `check` ends one that takes too long for it, from outside."""
 MOST_SENT_IN_ALL = 8 * MOST_SENT
@@ -54,48 +45,6 @@ class Overdue(Exception):  # noqa: N818 - it is no error of the program
 
 class Ended(Exception):  # noqa: N818
     """The student's code has ended its process."""
-
-
-class Nursery:
-    """The process with everything imported, of which pupils are made: see `pupil.py`."""
-
-    at_hand: "Nursery | None" = None
-
-    def __init__(self, scratch: str) -> None:
-        self.line, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET if walls.LINUX else socket.SOCK_STREAM)
-        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - it is read when a pupil does not start
-        with theirs:
-            self.process = subprocess.Popen(
-                walls.command(PUPIL, scratch),
-                env={name: os.environ[name] for name in PASSED_ON if name in os.environ} | ENVIRONMENT,
-                start_new_session=True,
-                stdin=theirs,
-                stdout=subprocess.DEVNULL,
-                stderr=self.errors,
-            )
-
-    @classmethod
-    def take(cls, scratch: str) -> "Nursery":
-        """The one there is, which processes share that were forked since; on macOS a new one."""
-        if cls.at_hand is None or not walls.LINUX:
-            cls.at_hand = cls(scratch)
-        return cls.at_hand
-
-    def order(self, what: dict) -> socket.socket:
-        """Have it make a pupil, or bury one; returns the line to that pupil, or one that ends when it is buried."""
-        line, theirs = socket.socketpair()
-        with theirs, suppress(ConnectionError):  # then the line ends too
-            socket.send_fds(self.line, [json.dumps(what).encode()], [theirs.fileno()])
-        return line
-
-    def end(self, pid: int) -> None:
-        """End a pupil; until then its number is nobody else's."""
-        os.kill(pid, signal.SIGKILL)
-        if walls.LINUX:
-            with self.order({"bury": pid}) as line:
-                line.recv(1)
-        else:
-            self.process.wait()
 
 
 class Pupil:
@@ -147,16 +96,21 @@ class Pupil:
     def _start(self) -> None:
         self.scratch = tempfile.mkdtemp(prefix="hand_in_")
         shutil.copytree(self.handed_in, Path(self.scratch, "work"), ignore=shutil.ignore_patterns("*.ipynb"))
-        self.nursery = Nursery.take(self.scratch)
-        self.line = self.nursery.order({"scratch": self.scratch, "limits": asdict(self.limits)})
-        self.gone, self.waiting, self.received, self.pid = False, False, bytearray(), None
-        try:
-            hello = self._reply(time.monotonic() + START_SECONDS)
-        except (ConnectionError, EOFError):
-            Nursery.at_hand = None  # the next one may have more luck
+        for _ in range(2):  # a nursery may have ended since it was needed last
+            self.nursery = Nursery.take(self.scratch)
+            self.line = self.nursery.order({"scratch": self.scratch, "limits": asdict(self.limits)})
+            self.gone, self.waiting, self.received, self.pid = False, False, bytearray(), None
+            with suppress(Overdue, ConnectionError, EOFError):
+                hello = self._reply(time.monotonic() + START_SECONDS)
+                break
+            Nursery.at_hand = None
+            self.nursery.process.kill()
+            self.line.close()
+        else:
             self._end()
             self.nursery.errors.seek(0)
-            raise RuntimeError(f"no process starts: {self.nursery.errors.read()[-2000:].decode()}") from None
+            said = self.nursery.errors.read()[-2000:].decode(errors="replace")
+            raise RuntimeError(f"no process starts: {said or f'{START_SECONDS:g} seconds are over'}")
         self.pid = hello["pid"]
         if hello["missing"] and not self.unfenced:
             self._end()
@@ -172,7 +126,8 @@ class Pupil:
     def _recover(self) -> None:
         """Have the process listen again: drop what it is still at, or start it anew without what it ended at."""
         if self.waiting and not self.gone:
-            os.kill(self.pid, signal.SIGINT)
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGINT)
             try:
                 self._reply(time.monotonic() + STOP_SECONDS)
             except (Overdue, ConnectionError, EOFError):
@@ -262,4 +217,5 @@ def _remove(folder: str) -> None:
         shutil.rmtree(folder)
     if os.path.exists(folder):
         for command in (["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
-            subprocess.run([*command, folder], stderr=subprocess.DEVNULL)
+            with suppress(subprocess.TimeoutExpired):
+                subprocess.run([*command, folder], stderr=subprocess.DEVNULL, timeout=REMOVE_SECONDS)

@@ -28,6 +28,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import psutil
@@ -49,6 +50,7 @@ SYSTEM = (
 )
 """What any program may read."""
 GB = 10**9
+PROBE_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,9 @@ def missing(closed: Path) -> dict[str, str]:
     """The walls that cannot be put up on this machine, and why."""
     probe = [*command(Path(__file__), scratch=os.devnull), str(closed)]
     try:
-        done = subprocess.run(probe, capture_output=True, text=True)
+        done = subprocess.run(probe, capture_output=True, text=True, timeout=PROBE_SECONDS)
+    except subprocess.TimeoutExpired:
+        return dict.fromkeys(KINDS, f"no answer within {PROBE_SECONDS} seconds")
     except OSError:
         return dict.fromkeys(KINDS, f"{sys.platform} has none")
     if done.returncode == 0:
@@ -145,7 +149,7 @@ def excess(pid: int, scratch: str, limits: Limits) -> str:
         if not LINUX and process.memory_info().rss > limits.memory * GB:  # macOS keeps no limit of memory
             return f"It took more than {limits.memory:g} GB of memory."
         try:
-            if sum(_sizes(scratch, pid)) > limits.disk * GB:
+            if any(size > limits.disk * GB for size in accumulate(_sizes(scratch, pid))):  # it may grow meanwhile
                 return f"It wrote more than {limits.disk:g} GB."
         except (OSError, RecursionError) as error:
             if not isinstance(error, FileNotFoundError):

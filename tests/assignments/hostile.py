@@ -7,7 +7,7 @@ only, signals to a process that was started for them. What it gets is printed an
 from dataclasses import dataclass
 from textwrap import dedent, indent
 
-ALL, ALL_BUT_THE_LAST = 16, 14
+ALL, ALL_BUT_THE_LAST, ALL_BUT_THE_SECOND = 16, 14, 11
 """Points of the answers."""
 
 
@@ -25,6 +25,8 @@ class Attempt:
     """Whether it ends the program, and so needs a hand-in of its own."""
     points: int = ALL
     """What the hand-in deserves."""
+    before: str = "test_count"
+    """The test before which the cell stands."""
 
     def cell(self) -> str:
         """Its source; SETTING stands in a cell before it."""
@@ -256,6 +258,34 @@ TAKES_TOO_MUCH = (
         alone=True,
     ),
     Attempt(
+        "catches whatever would stop it",
+        """
+        while True:
+            try:
+                while True:
+                    pass
+            except BaseException:
+                pass
+        """,
+        "judge",
+        "was stopped after",
+        alone=True,
+    ),
+    Attempt(
+        "never ends when it is called",
+        """
+        def grid_anchors(base_anchors, feature_size, stride):
+            while True:
+                pass
+        globals()['grid_anchors'] = grid_anchors
+        """,
+        "judge",
+        "GOT None",
+        alone=True,
+        points=ALL_BUT_THE_SECOND,
+        before="test_grid_anchors",
+    ),
+    Attempt(
         "prints without end",
         """
         while True:
@@ -269,7 +299,7 @@ TAKES_TOO_MUCH = (
         "shows what is far too large",
         """
         from IPython.display import HTML, display
-        display(HTML('x' * 10**8))
+        display(HTML('x' * 3 * 10**7))
         """,
         "judge",
         "too large to be sent",
@@ -330,7 +360,7 @@ REACHES_OUT = (
 LIES = (
     Attempt(
         "answers with what is far too large",
-        "globals()['number_of_anchors'] = torch.zeros(10**8, dtype=torch.uint8)",
+        "globals()['number_of_anchors'] = torch.zeros(3 * 10**7, dtype=torch.uint8)",
         "judge",
         "GOT None",
         alone=True,

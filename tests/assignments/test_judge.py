@@ -6,6 +6,7 @@ from pathlib import Path
 
 import judge
 import numpy as np
+import nursery
 import process
 import pupil
 import pytest
@@ -21,11 +22,14 @@ PASSES = 'result = check("box_iou", box_iou)\ndisplay(result)\nassert result.pas
 
 @pytest.fixture(scope="module")
 def student(tmp_path_factory):
-    """A process that a student's code has to itself."""
+    """A process that a student's code has to itself; the nursery at hand had ended before."""
     desk = tmp_path_factory.mktemp("handed_in")
     (desk / "data.txt").write_text("boxes")
     (desk / "helpers.py").write_text("answer = 42")
+    ended = nursery.Nursery.at_hand = nursery.Nursery("")
+    ended.process.kill()
     with process.Pupil(desk, walls.Limits(), UNFENCED) as student:
+        assert student.nursery is not ended
         yield student
 
 
@@ -102,6 +106,12 @@ def test_a_wrong_function_is_diagnosed_from_afar(student, bench, written, words)
     student.run("box_iou = None")
     student.run(written)
     assert words in error_of(bench.judge(PASSES))
+
+
+def test_a_function_that_never_ends_is_stopped_by_check(student, bench):
+    student.run("def box_iou(a, b):\n    while True:\n        pass")
+    assert "was still running after 0.5 seconds" in error_of(bench.judge(PASSES.replace("iou)", "iou, 0.5)", 1)))
+    assert student.run("kept = 1") == []
 
 
 def test_cells_keep_their_outputs(student):
@@ -201,20 +211,28 @@ def test_no_error_of_a_students_ends_the_grading(name):
 
 
 def test_a_hand_in_has_its_time_and_no_more(tmp_path):
-    with process.Pupil(tmp_path, walls.Limits(seconds=3.0), UNFENCED) as student:
+    with process.Pupil(tmp_path, walls.Limits(seconds=1.5), UNFENCED) as student:
         (stopped,) = student.run("import signal, time\nsignal.pthread_sigmask(0, {2})\ntime.sleep(60)")
         assert stopped["ename"] == "CellTimeoutError"
         assert "whole hand-in" in error_of(student.run("number = 1"))
 
 
-def test_a_process_that_does_not_start_says_why(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("program", "seconds", "says"),
+    [
+        ("raise SystemExit('torch is not installed')", 120.0, "torch is not installed"),
+        ("import time\ntime.sleep(900)", 0.5, "0.5 seconds are over"),
+    ],
+)
+def test_a_process_that_does_not_start_says_why(tmp_path, monkeypatch, program, seconds, says):
     broken, desk = tmp_path / "broken.py", tmp_path / "handed_in"
     desk.mkdir()
-    broken.write_text("raise SystemExit('torch is not installed')")
-    monkeypatch.setattr(process, "PUPIL", broken)
-    monkeypatch.setattr(process.Nursery, "at_hand", None)
+    broken.write_text(program)
+    monkeypatch.setattr(nursery, "PUPIL", broken)
+    monkeypatch.setattr(process, "START_SECONDS", seconds)
+    monkeypatch.setattr(nursery.Nursery, "at_hand", None)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with pytest.raises(RuntimeError, match="torch is not installed"):
+    with pytest.raises(RuntimeError, match=says):
         process.Pupil(desk, walls.Limits())
     assert sorted(tmp_path.iterdir()) == [broken, desk]
 
