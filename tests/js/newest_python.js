@@ -9,4 +9,9 @@ for (const [place, folder] of Object.entries({ "/checkout": checkout, "/packages
   python.FS.mkdirTree(place);
   python.mountNodeFS(place, folder);
 }
-await python.runPythonAsync(readFileSync(new URL("newest_python.py", import.meta.url), "utf8"));
+try {
+  python.runPython(readFileSync(new URL("newest_python.py", import.meta.url), "utf8"));
+} catch (error) {
+  console.error(/** @type {Error} */ (error).message); // Python's traceback
+  process.exitCode = 1;
+}
