@@ -10,6 +10,9 @@ PYTEST := $(PY) -m pytest --nbval-lax --nbval-current-env
 UV := $(shell command -v uv 2>/dev/null)
 INSTALL := $(if $(UV),"$(UV)" pip install --python $(PY),$(PY) $(PIP) install)
 
+# uv leaves compiling to the first start: JupyterLab is compiled while torch is fetched, so that it opens sooner then.
+AHEAD := $(if $(UV),$(INSTALL) --quiet --constraint constraints.txt jupyterlab && { $(PY) -m compileall -qq $(VENV)/lib & },:)
+
 # The sizes of the pinned wheels, summed.
 ifeq "$(shell uname -s)" "Linux"
 SIZE := 3.2 GB, of which 3.0 GB are torch for NVIDIA GPUs; with the smaller torch of README.md (GPU and CPU), 0.4 GB
@@ -101,6 +104,7 @@ $(VENV)/.lessons $(VENV)/.test $(VENV)/.page $(VENV)/.teach: $(VENV)/.made pypro
 	@if $(PY) -c 'import sys; from importlib.util import find_spec; sys.exit(not find_spec("torch"))'; \
 		then echo "Installing into $(VENV) what is missing there; torch is there already."; \
 		else echo "Installing the course into $(VENV). About to fetch $(SIZE)."; \
-		echo "If this is interrupted, call it again: what $(if $(UV),uv,pip) has put into its cache is not fetched again."; fi
+		echo "If this is interrupted, call it again: what $(if $(UV),uv,pip) has put into its cache is not fetched again."; \
+		$(AHEAD); fi
 	$(INSTALL) --constraint constraints.txt --editable '.[$(patsubst .%,%,$(@F))]'
 	@touch $(VENV)/.lessons $@

@@ -14,7 +14,7 @@ from frcnn_edu.datasets import course_folder
 
 HOST = "127.0.0.1"
 OWN_SETTINGS = Path(__file__).parent / "jupyter"
-"""A Jupyter configuration folder: JupyterLab does not ask whether it may fetch news."""
+"""A Jupyter configuration folder: JupyterLab asks neither about news nor whether it must be built again."""
 
 
 def _lab_options(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +26,7 @@ def _lab_options(parser: argparse.ArgumentParser) -> None:
 
 def _lab(options: argparse.Namespace) -> None:
     """Lay the lessons into a folder, keep what the learner has changed there, and open the first one in JupyterLab."""
+    _prepare()
     try:
         from jupyterlab.labapp import LabApp
     except ModuleNotFoundError as error:
@@ -40,7 +41,6 @@ def _lab(options: argparse.Namespace) -> None:
     print(
         f"Your lessons are in {options.folder}. JupyterLab starts for this computer only; Ctrl-C stops it.", flush=True
     )
-    _prepare_environment()
     settings = {"allow_root": True, "answer_yes": True, "root_dir": root}
     opening = ["--log-level=WARN", f"--LabApp.default_url=/lab/tree/{quote(first)}"]
     LabApp.launch_instance([*opening, *_arguments("ServerApp", options, settings)])
@@ -58,13 +58,13 @@ def _page_options(parser: argparse.ArgumentParser) -> None:
 
 def _page(options: argparse.Namespace) -> None:
     """Serve the page on which one drops photographs and sees what is found on them."""
+    _prepare()
     try:
         from voila.app import Voila
     except ModuleNotFoundError as error:
         raise ImportError('Voila is not installed: pip install "frcnn-edu[page]"') from error
 
     print("The page is served for this computer only; Ctrl-C stops it.", flush=True)
-    _prepare_environment()
     os.environ["WEIGHTS"] = str(options.weights.resolve()) if options.weights else ""
     notebook = course_folder("notebooks") / "page" / "photographs.ipynb"
     Voila.launch_instance([str(notebook), *_arguments("Voila", options)])
@@ -82,8 +82,10 @@ def _arguments(app: str, options: argparse.Namespace, settings: dict[str, object
     return [*given, "--no-browser"] if options.no_browser else given
 
 
-def _prepare_environment() -> None:
-    """For terminals and kernels: this Python's commands first on the PATH, and the course's settings for JupyterLab."""
+def _prepare() -> None:
+    """Put this Python's commands first on the PATH of terminals and kernels, add the course's settings, start fast."""
+    # jsonschema would compile a grammar of addresses, which takes a second; without it no address is checked.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     for variable, folder in {"PATH": Path(sys.executable).parent, "JUPYTER_CONFIG_PATH": OWN_SETTINGS}.items():
         before = os.environ.get(variable)
         os.environ[variable] = f"{folder}{os.pathsep}{before}" if before else str(folder)

@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from node_tools import node
+from node_tools import install, node
 from parity_cases import parity_cases
 
 from frcnn_edu.explorers.bundle import palette_data
@@ -42,3 +44,25 @@ def test_every_function_of_the_scripts_detector_is_held_to_python():
         functions = [name.strip() for name in names.split(",") if re.search(rf"function {name.strip()}\(", text)]
         missing += [f"{module.stem}.{name}" for name in functions if not re.search(rf"\b{name}\b", test)]
     assert missing == []
+
+
+def test_the_newest_python_reads_the_course_without_a_warning():
+    """Pyodide has it; it comes from npm, like the checks of `make lint`."""
+    if not install():
+        pytest.skip("npm could not install Pyodide")
+    root = EXPLORERS.parents[1]
+    (shtab,) = find_spec("shtab").submodule_search_locations
+    done = node(
+        "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON",
+        HERE / "newest_python.js",
+        root,
+        shtab,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    version, compiled, *imported = done.stdout.split()
+    newest = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["classifiers"][-1]
+    assert version.startswith(newest.rpartition(" ")[2] + ".")
+    assert int(compiled) > 300
+    assert {"frcnn_edu.__main__", "frcnn_edu.commands.lab", "frcnn_edu.config"} <= set(imported)

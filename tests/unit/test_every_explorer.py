@@ -53,6 +53,13 @@ def test_displaying_writes_no_trait(explorer, monkeypatch):
     assert explorer.get_state() == before
 
 
+def test_what_is_sent_to_the_browser_is_small(explorer):
+    """Lessons have a handful of explorers each, and send less than 2 MB; the picture here is 90 kB as PNG."""
+    sizes = {name: len(value) for name, value in explorer.get_state().items() if isinstance(value, bytes)}
+    assert sizes.get("_image_bytes", 0) < 50_000, sizes
+    assert sum(sizes.values()) < 400_000, sizes
+
+
 def test_scripts_read_only_traits_that_exist(explorer):
     """A misspelled trait is undefined in the browser, and nobody hears of it."""
     traits = set(explorer.trait_names()) | {"gt_names"}

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,27 @@ def test_where_jupyterlab_is_missing_the_line_that_installs_it_is_said(started, 
     assert list(Path().iterdir()) == []
 
 
+@pytest.mark.parametrize("command", ["lab", "page"])
+def test_a_server_starts_without_what_takes_seconds_and_opens_no_lesson(command, tmp_path):
+    """Torch; a grammar of addresses that jsonschema compiles; the question whether JupyterLab must be built again."""
+    code = f"""
+        import atexit, socket, sys
+        from frcnn_edu.__main__ import main
+        @atexit.register
+        def say():
+            from jupyter_core.paths import jupyter_config_path
+            from jupyterlab_server.config import get_page_config
+            page = get_page_config([f"{{folder}}/labconfig" for folder in jupyter_config_path()])
+            print({{"jupyter_server", "torch", "lark"}} & set(sys.modules), page["buildCheck"])
+        taken = socket.create_server(("127.0.0.1", 0))
+        main(["{command}", "--no-browser", f"--port={{taken.getsockname()[1]}}"])
+    """
+    words = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert "port" in done.stderr
+    assert done.stdout.splitlines()[-1] == "{'jupyter_server'} False"
+
+
 @pytest.mark.parametrize("words", [("--help",), ("--version",), ("lab", "--help"), ("page", "--help")])
 def test_torch_is_loaded_only_by_commands_that_need_it(words):
     code = f"""
@@ -92,7 +114,7 @@ def test_torch_is_loaded_only_by_commands_that_need_it(words):
         atexit.register(lambda: print("torch" in sys.modules))
         main({words})
     """
-    done = subprocess.run([sys.executable, "-c", "\n".join(map(str.strip, code.splitlines()))], capture_output=True)
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True)
     assert done.stdout.split()[-1] == b"False"
 
 
