@@ -132,7 +132,7 @@ class RoIHeads(nn.Module):
     ) -> RoIPass:
         """Inference over all proposals, (P, 4) for each image; `detail` adds `suppressed_by`."""
         pooled, logits, deltas = self.predict(batch, features, proposals)
-        counts = [len(boxes) for boxes in proposals]
+        counts = [boxes.shape[0] for boxes in proposals]
         images = zip(logits.detach().split(counts), deltas.detach().split(counts), proposals, batch.sizes, strict=True)
         candidates = [self.detect(*image, detail) for image in images]
         return RoIPass(list(proposals), pooled, logits, deltas, candidates)

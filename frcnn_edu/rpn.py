@@ -211,11 +211,18 @@ def _top_per_level(logits: Tensor, level_sizes: Sequence[tuple[int, int, int]], 
     chosen, levels, start = [], [], 0
     for level, (per_cell, rows, columns) in enumerate(level_sizes):
         count = per_cell * rows * columns
-        top = logits[start : start + count].topk(min(top_n, count)).indices
+        top = _highest(logits[start : start + count], min(top_n, count))
         chosen.append(top + start)
         levels.append(torch.full_like(top, level))
         start += count
     return torch.cat(chosen), torch.cat(levels)
+
+
+def _highest(logits: Tensor, count: int) -> Tensor:
+    """Where the `count` highest are, best first, of equal ones the earlier first; `topk` leaves that order open."""
+    lowest = logits.topk(count).values[-1]
+    rows = (~(logits < lowest)).nonzero().squeeze(1)  # NaN is kept, as `topk` keeps it
+    return rows[logits[rows].argsort(descending=True, stable=True)[:count]]
 
 
 def _at_least(boxes: Tensor, min_size: float) -> Tensor:

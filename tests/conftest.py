@@ -5,6 +5,7 @@ Tests may be skipped on a computer without a browser or a GPU; where all tests m
 """
 
 import os
+from importlib.util import find_spec
 
 import pytest
 from hypothesis import settings
@@ -16,7 +17,7 @@ NO_SKIPS = os.environ.get("FRCNN_EDU_NO_SKIPS") == "1"
 
 def pytest_configure(config: pytest.Config) -> None:
     """Lessons that nbval runs beside these tests are run by a restless learner."""
-    if config.pluginmanager.hasplugin("nbval"):
+    if config.pluginmanager.hasplugin("nbval") and find_spec("restless"):
         import restless
 
         config.pluginmanager.register(restless, "restless")

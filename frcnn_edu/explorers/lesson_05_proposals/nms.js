@@ -5,13 +5,14 @@ import { bestFirst, boxAt, centerSize, iou, nms } from "../js/detector/boxes.js"
 import { Explorer, explorer } from "../js/explorer.js";
 import { addButton, element } from "../js/kit/layout.js";
 import { drawLinks } from "../js/kit/paint.js";
+import { COLORS, withAlpha } from "../js/kit/palette.js";
 import { iouText } from "../js/kit/words.js";
 
 /** @typedef {import("../js/explorer.js").Context} Context */
 /** @typedef {ReturnType<typeof nms>} Result */
 
 const [WAITING, KEPT, SUPPRESSED] = [0, 1, 2]; // the palette of NmsExplorer
-const VEIL = "rgb(255 255 255 / 0.6)"; // over all that is not the current pair
+const VEIL = withAlpha(COLORS.white, 0.6); // over all that is not the current pair
 
 /** @type {[string, string, (at: number, result: Result) => number][]} */
 const BUTTONS = [

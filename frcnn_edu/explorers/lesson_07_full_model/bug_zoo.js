@@ -25,7 +25,9 @@ const GROUPS = [
   ["while the trained detector is used", false],
   ["while a detector is trained", true],
 ];
-const [LABEL, BAR] = [120, 26]; // CSS pixels
+const [WRONG, RIGHT] = ["the mistake", "as it should be"]; // above the lines of code
+const SOUND = "the picture without the mistake";
+const [LABEL, BAR, VALUE] = [120, 26, 85]; // CSS pixels
 
 let groups = 0; // of radio buttons, each with a name of its own
 
@@ -41,6 +43,7 @@ class BugZooExplorer extends Explorer {
     const buttons = this.addRow();
     this.reveal = addButton(buttons, "Show what was measured", () => this.open());
     this.next = addButton(buttons, "Next mistake", () => this.choose((this.get("bug") + 1) % this.entries.length));
+    this.sound = this.canvas.addCheckbox({ label: SOUND, trait: "show_sound", parent: this.addRow() });
     side.append(this.figures);
     this.figures.setAttribute("aria-live", "polite");
     const label = "what was measured without and with the mistake";
@@ -91,7 +94,7 @@ class BugZooExplorer extends Explorer {
 
   /** @param {number} bug */
   choose(bug) {
-    this.tell({ bug, prediction: -1, revealed: false });
+    this.tell({ bug, prediction: -1, revealed: false, show_sound: false });
   }
 
   open() {
@@ -106,13 +109,16 @@ class BugZooExplorer extends Explorer {
     const [revealed, prediction] = [this.get("revealed"), this.get("prediction")];
     this.chooser.value = this.get("bug");
     this.code.replaceChildren();
-    element("del", "", this.code, `− ${wrong}\n`);
-    element("ins", "", this.code, `+ ${right}`);
+    element("div", "full-model-word", this.code, WRONG);
+    element("del", "", this.code, wrong);
+    element("div", "full-model-word", this.code, RIGHT);
+    element("ins", "", this.code, right);
     for (const [i, { input, label }] of this.radios.entries()) {
       input.checked = i === prediction;
       input.disabled = revealed;
       label.style.fontWeight = revealed && i === answer ? "bold" : "";
     }
+    this.sound.input.disabled = !revealed;
     this.reveal.disabled = revealed || prediction < 0;
     this.show(...(revealed ? this.measured(prediction) : []));
     this.why.textContent = revealed ? why : "";
@@ -139,7 +145,7 @@ class BugZooExplorer extends Explorer {
    * @param {import("../js/kit/charts.js").Size} size
    */
   drawBars(context, { width, ink }) {
-    const full = width - LABEL - 50;
+    const full = width - LABEL - VALUE;
     BARS.forEach(([label, name], i) => {
       const top = 2 * i * BAR + 4 * i;
       Object.assign(context, { fillStyle: ink, textAlign: "left" });
@@ -150,7 +156,7 @@ class BugZooExplorer extends Explorer {
         context.fillStyle = color;
         context.fillRect(LABEL, y + 2, Math.max(full * value, 1), BAR - 8);
         context.fillStyle = ink;
-        context.fillText(`${value.toFixed(2)} ${word}`, LABEL + full * Math.min(value, 0.75) + 5, y + BAR - 11);
+        context.fillText(`${value.toFixed(2)} ${word}`, LABEL + full * value + 5, y + BAR - 11);
       });
     });
   }

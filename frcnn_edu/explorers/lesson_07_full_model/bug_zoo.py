@@ -9,16 +9,17 @@ import torch
 import traitlets
 from torch import Tensor
 
+from frcnn_edu.boxes import box_iou
 from frcnn_edu.explorers.base import BoxCanvas
 from frcnn_edu.explorers.bundle import bundle, styles
-from frcnn_edu.explorers.lesson_07_full_model.verdicts import FILM_STATES, RIGHT, TRUTH, WRONG, right_ones
+from frcnn_edu.explorers.lesson_07_full_model.verdicts import FILM_STATES, FOUND, RIGHT, TRUTH, WRONG, right_ones
 
 HERE = Path(__file__).parent
 PREDICTIONS = (
     ("hardly anything: less than 0.03", 0.03),
-    ("up to a quarter of it", 0.25),
-    ("more than a quarter, but a tenth is left", 0.9),
-    ("all of it: less than a tenth is left", float("inf")),
+    ("up to 25 % of it", 0.25),
+    ("25 to 90 % of it", 0.9),
+    ("over 90 % of it", float("inf")),
 )
 """The answers that the zoo offers to "how much mAP does this cost?": up to 0.03 of mAP, or this share of it."""
 
@@ -77,6 +78,9 @@ class BugZooExplorer(BoxCanvas):
     revealed = traitlets.Bool(False).tag(sync=True)
     """Whether the measurement is shown."""
 
+    show_sound = traitlets.Bool(False).tag(sync=True)
+    """Whether the picture goes back to the detector without the mistake once the measurement is shown."""
+
     score = traitlets.Tuple((0, 0)).tag(sync=True)
     """Predictions that were right, and all that were made."""
 
@@ -116,7 +120,7 @@ class BugZooExplorer(BoxCanvas):
     @property
     def shown_rows(self) -> Tensor:
         """The detections on the scene: those of the sound detector until the measurement is shown, (N, 6)."""
-        name = self.chosen.name if self.revealed else self.chosen.without
+        name = self.chosen.name if self.revealed and not self.show_sound else self.chosen.without
         return torch.tensor(self.results[name].detections).reshape(-1, 6)
 
     def _entry(self, bug: BugDescription) -> dict:
@@ -134,11 +138,11 @@ class BugZooExplorer(BoxCanvas):
     @traitlets.observe("bug")
     def _choose(self, change: dict) -> None:
         with self.hold_sync():
-            self.prediction, self.revealed = -1, False
+            self.prediction, self.revealed, self.show_sound = -1, False, False
             self.image, _ = self.scenes[self.chosen.in_training]
             self._show()
 
-    @traitlets.observe("revealed")
+    @traitlets.observe("revealed", "show_sound")
     def _reveal(self, change: dict) -> None:
         self._show()
 
@@ -148,7 +152,12 @@ class BugZooExplorer(BoxCanvas):
         right = right_ones(rows, target)
         states = [TRUTH] * len(target["boxes"]) + [RIGHT if one else WRONG for one in right.tolist()]
         truths = [""] * len(target["boxes"])
-        finds = [f"{self.names[int(row[4])]} {row[5]:.2f}" for row in rows]
+        # Of a crowd only the best is named: tags on top of each other cannot be read.
+        crowded = (box_iou(rows[:, :4], rows[:, :4]).tril(diagonal=-1) >= FOUND).any(dim=1).tolist()
+        finds = [
+            "" if hidden else f"{self.names[int(row[4])]} {row[5]:.2f}"
+            for row, hidden in zip(rows, crowded, strict=True)
+        ]
         self.set_boxes(torch.cat((target["boxes"], rows[:, :4])), states, captions=truths + finds)
 
 

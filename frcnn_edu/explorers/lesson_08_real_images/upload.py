@@ -16,10 +16,10 @@ import ipywidgets
 import torch
 import traitlets
 from PIL import Image
+from torch import nn
 
 from frcnn_edu.datasets.image_files import ImageError, image_tensor, read_rgb
 from frcnn_edu.explorers.bundle import bundle, styles
-from frcnn_edu.faster_rcnn import FasterRCNN
 from frcnn_edu.viz import detections_figure
 
 HERE = Path(__file__).parent
@@ -40,7 +40,7 @@ class Answer:
     """A PNG; None for a file that is no picture."""
 
 
-def answer(name: str, content: bytes, model: FasterRCNN, class_names: Sequence[str], score: float = 0.5) -> Answer:
+def answer(name: str, content: bytes, model: nn.Module, class_names: Sequence[str], score: float = 0.5) -> Answer:
     """What `model` finds in a file of this name and content, drawn; or why there is nothing to draw."""
     if len(content) == 0:
         return Answer(f"{name} is empty (0 bytes); copy it again")
@@ -64,7 +64,7 @@ def answer(name: str, content: bytes, model: FasterRCNN, class_names: Sequence[s
 
 
 @torch.no_grad()
-def _found(name: str, image: torch.Tensor, model: FasterRCNN, class_names: Sequence[str], score: float) -> Answer:
+def _found(name: str, image: torch.Tensor, model: nn.Module, class_names: Sequence[str], score: float) -> Answer:
     (found,) = model.eval()([image.to(next(model.parameters()).device)])
     boxes, labels, scores = (found[key][found["scores"] >= score].cpu() for key in ("boxes", "labels", "scores"))
     names = [class_names[label] for label in labels.tolist()]
@@ -123,7 +123,7 @@ class UploadPage(ipywidgets.VBox):
     `class_names[label]` names a label; detections below `score` are not shown.
     """
 
-    def __init__(self, model: FasterRCNN, class_names: Sequence[str], score: float = 0.5) -> None:
+    def __init__(self, model: nn.Module, class_names: Sequence[str], score: float = 0.5) -> None:
         self.model, self.class_names, self.score = model, tuple(class_names), score
         self.drop = FileDrop(self.show, lambda name, why: self._put(Answer(why)))
         self.answers = ipywidgets.VBox()
