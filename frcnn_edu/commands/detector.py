@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,10 +91,13 @@ def _train(options: argparse.Namespace) -> None:
     if options.data in SHAPES and rank() == 0:  # a folder prints its summary itself
         print(f"{len(dataset)} generated images, {len(dataset.class_names) - 1} classes")
     settings = dict(options.option)
+    pretrained = [name for name, build in BUILDERS.items() if "weights_backbone" in signature(build).parameters]
+    if options.weights_backbone and options.model not in pretrained:
+        raise ValueError(f"--weights-backbone needs a --model that has such weights: {', '.join(pretrained)}")
     if options.weights_backbone and options.model in FREEZING:
         settings.setdefault("frozen_backbone", True)
     card = ModelCard(options.model, tuple(dataset.class_names), settings)
-    measure = _measuring(options, card) if options.eval_every else None
+    measure = _measuring(options, card) if options.eval_every or options.eval_split else None
     torch.manual_seed(recipe.seed)
     more = {"weights_backbone": options.weights_backbone} if options.weights_backbone and not options.resume else {}
     model = card.build(**more).to(device)
@@ -134,7 +138,7 @@ def _train(options: argparse.Namespace) -> None:
 
 def _measuring(options: argparse.Namespace, card: ModelCard) -> Callable[[FasterRCNN], float]:
     """What measures the mAP on the split of --eval-split."""
-    dataset = open_data(options.data, options.eval_split, card.class_names)
+    dataset = open_data(options.data, options.eval_split or "val", card.class_names)
     return lambda model: evaluate(model, dataset, class_names=card.class_names).map
 
 
@@ -175,14 +179,16 @@ def _evaluate(options: argparse.Namespace) -> None:
     result = evaluate(model, dataset, options.style, card.class_names, options.batch_size)
     if rank() > 0:
         return
-    if options.json:
-        report = {key: value for key, value in asdict(result).items() if key not in ("curves", "coco_lines")}
-        report = {key: value for key, value in report.items() if value is not None}
-        _write_json(options.json, {"data": options.data, "split": options.split, **_without_nan(report)})
-    print(f"{options.data}, split {options.split}")
-    print(result)
-    if result.images < len(dataset):
-        print(f"{len(dataset) - result.images} more images could not be read and are left out")
+    try:
+        if options.json:
+            report = {key: value for key, value in asdict(result).items() if key not in ("curves", "coco_lines")}
+            report = {key: value for key, value in report.items() if value is not None}
+            _write_json(options.json, {"data": options.data, "split": options.split, **_without_nan(report)})
+    finally:  # on a full disk the figures are at least printed
+        print(f"{options.data}, split {options.split}")
+        print(result)
+        if result.images < len(dataset):
+            print(f"{len(dataset) - result.images} more images could not be read and are left out")
 
 
 def _make_place(path: Path) -> None:
@@ -190,8 +196,16 @@ def _make_place(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "this is a folder; name a file", str(path))
-    with tempfile.TemporaryFile(dir=path.parent):
-        pass
+    if not _in_place(path):
+        try:
+            tempfile.TemporaryFile(dir=path.parent).close()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _in_place(path: Path) -> bool:
+    """Whether writing must not replace what is there: a device, a pipe or a link, such as /dev/stdout."""
+    return path.is_symlink() or (path.exists() and not path.is_file())
 
 
 def _without_nan(report: dict[str, object]) -> dict[str, object]:
@@ -201,10 +215,21 @@ def _without_nan(report: dict[str, object]) -> dict[str, object]:
 
 
 def _write_json(path: Path, content: object) -> None:
-    draft = path.with_name(f".{path.name}.part")
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    draft.write_text(text, encoding="utf-8", errors="backslashreplace")
-    draft.replace(path)
+    _write_whole(path, lambda draft: draft.write_text(text, encoding="utf-8", errors="backslashreplace"))
+
+
+def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Have `write` make a file, whole or not at all; raises OSError that names it if it cannot be written."""
+    draft = path if _in_place(path) else path.with_name(f".part-{path.name}")
+    try:
+        write(draft)
+        draft.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
+    finally:
+        if draft != path:
+            draft.unlink(missing_ok=True)
 
 
 # predict
@@ -267,7 +292,7 @@ class _GrowingJson:
 
     def __init__(self, path: Path) -> None:
         self.path, self.end = path, 1
-        path.write_bytes(b"{\n}\n")
+        _write_whole(path, lambda draft: draft.write_bytes(b"{\n}\n"))
 
     def add(self, name: str, value: object) -> None:
         """Append an entry; raises OSError if the disk is full, with the file as it was before."""
@@ -315,7 +340,8 @@ def _look(options: argparse.Namespace) -> None:
     if options.out:
         from frcnn_edu.viz.data_plots import draw_examples
 
-        draw_examples(dataset).savefig(options.out)
+        drawing, kind = draw_examples(dataset), options.out.suffix[1:] or "png"
+        _write_whole(options.out, lambda draft: drawing.savefig(draft, format=kind))
         print(f"{options.out} shows images with their boxes")
 
 
@@ -373,7 +399,8 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
     add("--checkpoint-every", type=_whole(1), default=100, metavar="STEPS", help="save this often (default: 100)")
     what = "measure mAP this often, and keep the best weights in the folder best of --out"
     add("--eval-every", type=_whole(1), metavar="STEPS", help=what)
-    add("--eval-split", default="val", metavar="SPLIT", help="the data to measure mAP on (default: %(default)s)")
+    what = "the data to measure mAP on, at the end at least (default with --eval-every: val)"
+    add("--eval-split", metavar="SPLIT", help=what)
     add("--log", choices=("tensorboard",), help="also write losses and mAP for TensorBoard, into --out")
     add("--workers", type=_whole(0), default=0, help="how many more processes load images (default: %(default)s)")
     what = "a setting of the detector, such as min_size=480; may be given several times"

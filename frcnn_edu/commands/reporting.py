@@ -48,5 +48,5 @@ def advice(command: str, error: BaseException) -> str:
     if "DataLoader worker" in text:
         return "the computer may be short of memory: give fewer --workers, or 0 to load images in the training process"
     if isinstance(error, OSError) and (error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in text):
-        return "free some space and repeat the command"
+        return "free some space first"
     return ""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from data_folders import labelimg_yolo
 from PIL import Image
 from torch.utils.data import Dataset
 from torchvision.utils import save_image
@@ -139,7 +140,12 @@ def test_a_mistyped_option_is_one_sentence_and_nothing_is_written(inside, words,
         (["--resume"], "run holds no run to resume"),
         (["--split", "nowhere"], "nowhere"),
         (["--eval-every", "1", "--eval-split", "nowhere"], "nowhere"),
+        (["--eval-split", "nowhere"], "nowhere"),
         (["--data", "no-such-folder"], "no-such-folder"),
+        (
+            ["--weights-backbone", "NAME"],
+            "needs a --model that has such weights: mobilenet_v2, vgg16",
+        ),
         (["--weights-backbone", "NAME", "--model", "mobilenet_v2"], "no weights 'NAME' of mobilenet_v2"),
         (["--option", "image_std=[0, 0, 0]"], "no step was completed, and run is left as it was"),
     ],
@@ -194,7 +200,7 @@ def test_a_download_that_fails_is_said_in_a_line(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("error", "line"),
     [
-        (OSError(28, "No space left on device", "a.bin"), "a.bin: No space left on device; free some space and"),
+        (OSError(28, "No space left on device", "a.bin"), "a.bin: No space left on device; free some space first"),
         (MemoryError(), "MemoryError; give a smaller --batch-size"),
         (RuntimeError("CUDA out of memory.\nSee the docs"), "CUDA out of memory.; give a smaller --batch-size"),
         (ModuleNotFoundError("No module", name="scipy"), "the package scipy is not installed: pip install scipy"),
@@ -238,6 +244,12 @@ def test_training_measures_keeps_the_best_and_draws_the_curves(inside):
     assert Image.open("run/curves.png").size == (576, 512)
     run(*tiny_training("--out", "plain", "--steps", 3))
     assert Image.open("plain/curves.png").size == (576, 320), "no panel for an mAP that nobody measured"
+
+
+def test_a_split_alone_is_measured_on_at_the_end(inside):
+    status, out, err = run(*tiny_training("--out", "run", "--eval-split", "test"))
+    assert status == 0
+    assert re.findall(r"step (\d+): mAP", out + err) == ["2"]
 
 
 def test_a_resumed_run_says_so_if_its_augmentation_is_another(inside):
@@ -362,6 +374,12 @@ def test_a_place_for_the_figures_that_cannot_be_is_refused_before_the_work(weigh
         assert err.count("\n") == 1
 
 
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="this system has no folder in which nobody may write")
+def test_a_place_that_takes_no_file_is_named(weights):
+    status, _, err = evaluation(weights, "--json", "/proc/r.json")
+    assert (status, err.splitlines()[-1][:34]) == (1, "frcnn-edu evaluate: /proc/r.json: ")
+
+
 def test_the_figures_are_written_before_they_are_printed(weights, tmp_path, monkeypatch):
     """Who pipes the output into a program that ends early still has the file."""
 
@@ -374,6 +392,52 @@ def test_the_figures_are_written_before_they_are_printed(weights, tmp_path, monk
         main(["evaluate", "--data", "shapes-plain", "--weights", str(weights), "--json", str(tmp_path / "r.json")]) == 1
     )
     assert json.loads((tmp_path / "r.json").read_text("utf-8"))["images"] == 4
+
+
+def full_disk(monkeypatch, refused):
+    """Files with `refused` in their names can be made, but take no byte."""
+
+    def full(write):
+        def write_or_fail(path, *content, **options):
+            if refused not in path.name:
+                return write(path, *content, **options)
+            path.touch()
+            raise OSError(28, "No space left on device")
+
+        return write_or_fail
+
+    for method in ("write_text", "write_bytes"):
+        monkeypatch.setattr(Path, method, full(getattr(Path, method)))
+
+
+def test_figures_that_the_disk_does_not_take_are_printed(weights, tmp_path, monkeypatch):
+    place = tmp_path / "r.json"
+    place.write_text("those of yesterday")
+    full_disk(monkeypatch, "r.json")
+    status, out, err = evaluation(weights, "--json", place)
+    assert status == 1
+    assert "\nmAP " in out
+    assert err.splitlines()[-1] == f"frcnn-edu evaluate: {place}: No space left on device; free some space first"
+    assert [path.name for path in tmp_path.iterdir()] == ["r.json"], "no draft stays"
+    assert place.read_text() == "those of yesterday"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("command", ["evaluate", "look"])
+def test_figures_go_into_a_pipe_that_stays_one(weights, tmp_path, command):
+    """As for --json /dev/stdout."""
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    labelimg_yolo(tmp_path / "set", 2)
+    words = {"evaluate": ["--data", "shapes-plain", "--weights", weights], "look": ["--data", tmp_path / "set"]}
+    for place in (pipe, link):
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        status, _, err = run(command, *words[command], "--json", place, cpu=command == "evaluate")
+        assert (status, json.loads(os.read(reader, 100_000))["images"] > 0) == (0, True), err
+        os.close(reader)
+    assert pipe.is_fifo()
+    assert link.is_symlink()
 
 
 def test_coco_style_without_pycocotools_is_refused_before_the_work(weights, monkeypatch):
@@ -532,6 +596,16 @@ def test_a_full_disk_leaves_the_detections_whole(tmp_path, monkeypatch):
     assert json.loads(results.path.read_text()) == {"a.png": [1, 2]}
     results.add("c.png", [3])
     assert json.loads(results.path.read_text()) == {"a.png": [1, 2], "c.png": [3]}
+
+
+def test_a_disk_that_is_full_leaves_the_detections_of_yesterday(tmp_path, monkeypatch):
+    place = tmp_path / "found.json"
+    place.write_text('{"a.png": []}')
+    full_disk(monkeypatch, "found.json")
+    with pytest.raises(OSError, match=r"No space left on device: .*found.json"):
+        command_line._GrowingJson(place)
+    assert json.loads(place.read_text()) == {"a.png": []}
+    assert [path.name for path in tmp_path.iterdir()] == ["found.json"]
 
 
 def test_a_name_that_is_no_utf8_is_drawn_and_written(weights, inside):

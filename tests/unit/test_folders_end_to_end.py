@@ -4,8 +4,6 @@ Several layouts, with difficult boxes and crowds, names with blanks and in other
 """
 
 import json
-import subprocess
-import sys
 
 import pytest
 from data_folders import labelimg_yolo
@@ -80,12 +78,16 @@ def make_coco(root):
         (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(content), "utf-8")
 
 
-def frcnn_edu(*words, cwd):
-    done = subprocess.run(
-        [sys.executable, "-m", "frcnn_edu", *map(str, words)], cwd=cwd, check=False, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def frcnn_edu(tmp_path, monkeypatch, capsys):
+    """A command in the test's folder; returns what it printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        assert main([*map(str, words)]) == 0
+        return capsys.readouterr().out
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -93,12 +95,15 @@ def frcnn_edu(*words, cwd):
     [(make_voc, "my voc", "1 difficult, 0 crowd"), (make_coco, "мой coco", "0 difficult, 1 crowd")],
     ids=["VOC", "COCO"],
 )
-def test_a_folder_is_learned_from_measured_on_and_predicted_on(tmp_path, make, folder, set_aside):
+def test_a_folder_is_learned_from_measured_on_and_predicted_on(
+    tmp_path, monkeypatch, frcnn_edu, make, folder, set_aside
+):
+    monkeypatch.chdir(tmp_path)
     make(tmp_path / folder)
     options = [word for option in TINY for word in ("--option", option)]
     cpu = ("--device", "cpu")
     training = ("--steps", 8, "--batch-size", 2, "--augment", "all-ways", "--out", "my run")
-    said = frcnn_edu("train", "--data", folder, *training, *options, *cpu, cwd=tmp_path)
+    said = frcnn_edu("train", "--data", folder, *training, *options, *cpu)
     summary = f"5 images, 9 boxes to learn from, 2 classes; set aside: {set_aside}, 0 without area; 0 files skipped"
     assert said.splitlines()[0] == summary
     assert "trained 8 steps" in said
@@ -108,7 +113,7 @@ def test_a_folder_is_learned_from_measured_on_and_predicted_on(tmp_path, make, f
     total = [sum(step) for step in zip(*losses.values(), strict=True)]
     assert sum(total[-3:]) < sum(total[:3]), "it learns"
 
-    said = frcnn_edu("evaluate", "--data", folder, "--weights", "my run", "--json", "found.json", *cpu, cwd=tmp_path)
+    said = frcnn_edu("evaluate", "--data", folder, "--weights", "my run", "--json", "found.json", *cpu)
     assert "dark square" in said
     figures = json.loads((tmp_path / "found.json").read_text("utf-8"))
     assert figures["ground_truths"] == {name: 5 - (name == "dark square") for name in figures["ground_truths"]}
@@ -116,7 +121,7 @@ def test_a_folder_is_learned_from_measured_on_and_predicted_on(tmp_path, make, f
 
     pictures = sorted((tmp_path / folder).glob("*mages/*.jpg"))
     assert len(pictures) == len(NAMES)
-    frcnn_edu("predict", *pictures, "--weights", "my run", "--out", "found", "--score", 0, *cpu, cwd=tmp_path)
+    frcnn_edu("predict", *pictures, "--weights", "my run", "--out", "found", "--score", 0, *cpu)
     assert {path.stem for path in (tmp_path / "found").glob("*.png")} == set(NAMES)
     detections = json.loads((tmp_path / "found" / "detections.json").read_text("utf-8"))
     assert set(detections) == {str(path) for path in pictures}
