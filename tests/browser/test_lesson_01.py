@@ -21,7 +21,20 @@ pytestmark = pytest.mark.browser
 EXPLORERS = ("bend", "grid", "coverage", "odd", "useful", "shared")
 """The lesson's explorers by their names in its kernel, in the order of the page."""
 
-CELLS = ("map", "tiny-centres", "centres-photo-code", "bend", "grid", "coverage-explorer", "odd", "useful", "shared")
+CELLS = (
+    "map",
+    "tiny-centres",
+    "sides",
+    "nine",
+    "useful-guess",
+    "useful-table",
+    "bend",
+    "grid",
+    "coverage-explorer",
+    "odd",
+    "useful",
+    "shared",
+)
 """The cells that make the lesson's explorers, and those that they need."""
 
 
