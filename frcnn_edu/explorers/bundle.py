@@ -51,7 +51,7 @@ def bundle(script: str | Path) -> str | Path:
 
 
 def bundle_all(scripts: Mapping[str, Path], function: str) -> str:
-    """One classic script out of several, which share what they import: it calls `function` with {name: what is exported}.
+    """One classic script out of several, which share what they import: it calls `function` with what each exports.
 
     Raises what `bundle` does.
     """

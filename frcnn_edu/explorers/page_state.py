@@ -39,7 +39,7 @@ def kept_state(widget: Widget) -> dict[str, Any]:
     if os.environ.get(KEEPING) != "1":
         return {}
     buffers: dict[str, bytes] = {}
-    page = getattr(widget, "page_traits", dict)()
+    page: dict[str, Any] = getattr(widget, "page_traits", dict)()
     if page.get(NEEDS_KERNEL):
         return {KIND: {NEEDS_KERNEL: True}}
     kind = type(widget)

@@ -86,8 +86,8 @@ class SampleExplorer(BoxCanvas):
     @property
     def tally(self) -> tuple[int, int, int, int]:
         """Positives drawn, negatives drawn, positives there are, negatives there are."""
-        there = [int((self.labels == label).sum()) for label in (POSITIVE, NEGATIVE)]
-        return len(self.sample.positive), len(self.sample.negative), *there
+        positives, negatives = (int((self.labels == label).sum()) for label in (POSITIVE, NEGATIVE))
+        return len(self.sample.positive), len(self.sample.negative), positives, negatives
 
     def recorded(self) -> list[tuple[tuple[str, ...], list[tuple]]]:
         """What a page without Python keeps the answers to: the photographs."""

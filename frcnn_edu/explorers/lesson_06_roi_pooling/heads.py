@@ -113,8 +113,9 @@ class HeadsExplorer(BoxCanvas):
         """What the script needs to answer by itself; nothing for heads that are too large, or pool from a pyramid."""
         heads, maps = self._model.roi_heads, list(self._features.values())
         head, predictor = heads.box_head, heads.box_predictor
-        known = isinstance(head, TwoMLPHead) and isinstance(predictor, FastRCNNPredictor)
-        if not known or len(maps) > 1 or sum(part.numel() for part in heads.parameters()) > MOST_WEIGHTS:
+        if not (isinstance(head, TwoMLPHead) and isinstance(predictor, FastRCNNPredictor)) or len(maps) > 1:
+            return {NEEDS_KERNEL: True}
+        if sum(part.numel() for part in heads.parameters()) > MOST_WEIGHTS:
             return {NEEDS_KERNEL: True}
         bits = half_weights(head, predictor)
         (height, width), (old_height, old_width) = self._batch.sizes[0], self._batch.original_sizes[0]
