@@ -29,8 +29,8 @@ class _Page(HTMLParser):
             self.names.add(given["id"])
         if tag == "a" and "href" in given:
             self.links.append(given["href"])
-        if given.get(LOADS.get(tag, "")):
-            self.loads.append(given[LOADS[tag]])
+        if (loaded := given.get(LOADS.get(tag, ""), "data:")) and not loaded.startswith("data:"):
+            self.loads.append(loaded)
         if "data-explorer" in given:
             self.explorers.append(given["data-explorer"])
         if tag == "img" and not given.get("alt") and given.get("role") != "presentation":

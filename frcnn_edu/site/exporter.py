@@ -35,9 +35,8 @@ def write_site(folder: Path, notebooks: Path | None = None) -> None:
     _empty(folder)
     lessons = find_lessons(notebooks or course_folder("notebooks"))
     pages = [LessonPage(lesson, lambda url: link_to(url, lessons)).read() for lesson in lessons]
-    embeds = embed_names(
-        (f"{page.lesson.number}/{place}", kept) for page in pages for place, kept in page.explorers.items()
-    )
+    moving = [(f"{page.lesson.number}/{place}", page.explorers[place]) for page in pages for place in _moving(page)]
+    embeds = embed_names(moving)
     site = _Writer(folder, lessons, embeds)
     for page in pages:
         site.write_lesson(page)
@@ -112,7 +111,8 @@ class _Writer:
         """Each explorer as a file of its own, with all that it needs in it."""
         sheet = f"{theme()}\n{_asset('page.css')}\n{all_styles()}"
         for page in pages:
-            for place, kept in page.explorers.items():
+            for place in _moving(page):
+                kept = page.explorers[place]
                 parts = {name: text.replace("</script", "<\\/script") for name, text in alone(kept).items()}
                 self.render(
                     "embed.html",

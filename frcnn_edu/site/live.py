@@ -57,8 +57,7 @@ def title_of(kept: Kept) -> str:
 
 def short_name(kept: Kept) -> str:
     """GridExplorer as grid-explorer."""
-    name = kept["class"].rpartition(".")[2]
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower()
+    return "-".join(re.findall(r"IoU|[A-Z][a-z]*", kept["class"].rpartition(".")[2])).lower()
 
 
 def state_files(name: str, kept: Mapping[str, Kept]) -> dict[str, str]:

@@ -12,9 +12,9 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from frcnn_edu.viz.architecture import ALWAYS, BLOCKS, FIGURE_WIDTH, MAP_SIZE, TRAINING, draw_architecture
-from frcnn_edu.viz.palette import GROUND, INK, QUIET_INK
+from frcnn_edu.viz.palette import BLACK, GROUND, INK, LEAF, QUIET_INK, SKY, WHITE
 
-THEMED = {INK: "ink", QUIET_INK: "quiet", GROUND: "raised", "#000000": "ink", "#FFFFFF": "ground"}
+THEMED = {INK: "ink", QUIET_INK: "quiet", GROUND: "raised", BLACK: "ink", WHITE: "ground", SKY: "sky", LEAF: "leaf"}
 """Colours of the map that a page has names for, because they differ in the dark."""
 
 

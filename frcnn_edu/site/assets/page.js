@@ -164,7 +164,7 @@ function addMenu() {
 /** Mark in the list of sections the one that is being read. */
 function followReading() {
   const links = [...document.querySelectorAll("#menu .sections a")];
-  const places = links.map((link) => document.querySelector(link.getAttribute("href") ?? ""));
+  const places = links.map((link) => document.getElementById((link.getAttribute("href") ?? "").slice(1)));
   const mark = () => {
     const above = places.filter((place) => place && place.getBoundingClientRect().top < innerHeight / 3).length;
     links.forEach((link, i) => {
