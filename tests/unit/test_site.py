@@ -152,7 +152,7 @@ def test_recorded_answers_are_pythons_and_recording_changes_nothing(name, monkey
     kept = kept_state(widget)[KIND]
     assert widget.get_state() == before
     for answers in kept["answers"]:
-        given, state = answers["given"][-1], answers["states"][-1]
+        given, state, widget = answers["given"][-1], answers["states"][-1], WORLD.makers()[name]()
         for trait, value in zip(answers["traits"], given, strict=True):
             setattr(widget, trait, value)
         assert state, f"{answers['traits']} change nothing"
