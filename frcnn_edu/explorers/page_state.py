@@ -65,14 +65,15 @@ def _traits(widget: Widget) -> dict[str, Any]:
 
 def _answers(widget: Widget, names: tuple[str, ...], given: list[tuple], buffers: dict[str, bytes]) -> dict[str, Any]:
     """What the widget says after each setting of these traits; afterwards it is as it was."""
-    before = {name: getattr(widget, name) for name in names}
     states, most = [], _traits(widget)
+    before = {name: getattr(widget, name) for name in (*names, *most)}
     for values in given:
         for name, value in zip(names, values, strict=True):
             setattr(widget, name, value)
         states.append(_traits(widget))
     for name, value in before.items():
-        setattr(widget, name, value)
+        if name in names or _traits(widget)[name] != most[name]:
+            setattr(widget, name, value)
     changing = {name for state in states for name, value in state.items() if value != most[name]} - set(names)
     kept = [_stored({name: state[name] for name in sorted(changing)}, buffers) for state in states]
     return {"traits": list(names), "given": [list(values) for values in given], "states": kept}

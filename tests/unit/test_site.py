@@ -144,7 +144,7 @@ def test_a_learners_notebook_keeps_no_state(monkeypatch):
     assert KIND not in data
 
 
-@pytest.mark.parametrize("name", ["RecallExplorer", "CoverageExplorer"])
+@pytest.mark.parametrize("name", ["RecallExplorer", "CoverageExplorer", "BugZooExplorer"])
 def test_recorded_answers_are_pythons_and_recording_changes_nothing(name, monkeypatch):
     monkeypatch.setenv(KEEPING, "1")
     widget = WORLD.makers()[name]()
