@@ -22,6 +22,9 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 from PIL import Image
 
+from frcnn_edu.explorers.page_state import KEEPING, KIND
+from frcnn_edu.site.live import shipped_buffers
+
 HERE = Path(__file__).parent
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 LANGUAGE = {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"}
@@ -48,7 +51,7 @@ def execute(path: Path) -> float:
     lesson = with_first_cell(nbformat.read(path, as_version=4))
     started = time.perf_counter()
     options = {"kernel_name": KERNEL["name"], "timeout": SECONDS_PER_CELL, "record_timing": False}
-    os.environ["FRCNN_EDU_KEEP_STATE"] = "1"
+    os.environ[KEEPING] = "1"
     with tempfile.TemporaryDirectory() as empty:
         NotebookClient(lesson, store_widget_state=False, resources={"metadata": {"path": empty}}, **options).execute()
     seconds = time.perf_counter() - started
@@ -92,6 +95,8 @@ def _joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
 def _tidy_output(output: NotebookNode) -> None:
     data = output.get("data", {})
     data.pop(LIVE_VIEW, None)
+    for key in shipped_buffers() if KIND in data else ():
+        data[KIND].get("buffers", {}).pop(key, None)
     if "image/png" in data:
         _shrink(data)
     if "metadata" in output:

@@ -14,7 +14,7 @@ their values.
 import base64
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ipywidgets import Widget
@@ -28,7 +28,7 @@ KEEPING = "FRCNN_EDU_KEEP_STATE"
 NEEDS_KERNEL = "needs_kernel"
 """Among the page's traits of an explorer it says that the page can show no more than its picture."""
 
-PICTURES_ON_A_PAGE = 8
+PICTURES_ON_A_PAGE = 5
 """Of a data set's pictures, which Python hands over one by one, a page has at most this many."""
 
 OF_THE_FRONT_END = {"layout", "tabbable", "tooltip"}
@@ -50,6 +50,17 @@ def kept_state(widget: Widget) -> dict[str, Any]:
         "buffers": {key: base64.b64encode(value).decode("ascii") for key, value in buffers.items()},
     }
     return {KIND: content}
+
+
+def keys_in(kept: Mapping[str, Any]) -> Iterator[str]:
+    """The keys of all buffers that a kept state names."""
+    for state in (kept["state"], *(state for answers in kept["answers"] for state in answers["states"])):
+        yield from (value["buffer"] for value in state.values() if isinstance(value, dict) and "buffer" in value)
+
+
+def key_of(value: bytes | memoryview) -> str:
+    """By what a buffer is known."""
+    return hashlib.sha256(value).hexdigest()[:16]
 
 
 def _traits(widget: Widget) -> dict[str, Any]:
@@ -84,7 +95,7 @@ def _stored(state: Mapping[str, Any], buffers: dict[str, bytes]) -> dict[str, An
     stored = {}
     for name, value in state.items():
         if isinstance(value, bytes | memoryview):
-            key = hashlib.sha256(value).hexdigest()[:16]
+            key = key_of(value)
             buffers[key] = bytes(value)
             value = {"buffer": key}
         stored[name] = min(value, PICTURES_ON_A_PAGE) if name == "num_pictures" else value

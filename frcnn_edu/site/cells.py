@@ -20,6 +20,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from frcnn_edu.explorers.page_state import KIND, NEEDS_KERNEL
+from frcnn_edu.site.live import completed
 from frcnn_edu.site.markdown import plain_text, slug, to_html
 from frcnn_edu.site.menu import Lesson
 
@@ -170,7 +171,7 @@ class LessonPage:
         fallback = picture or data.get("text/html", "")
         if kept.get(NEEDS_KERNEL):
             return f'<figure class="picture">{fallback}<figcaption>{NOT_ALIVE}</figcaption></figure>'
-        self.explorers[place] = kept
+        self.explorers[place] = completed(kept)
         start = f'id="explorer-{place}" data-explorer="{place}"><div class="live"></div>'
         if not picture:
             return f'<div class="explorer-place card" {start}<div class="still">{fallback}</div></div>'

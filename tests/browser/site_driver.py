@@ -36,7 +36,7 @@ BOXES = """name => {
 START_ALL = """async () => {
     for (const place of document.querySelectorAll("[data-explorer]")) {
         place.scrollIntoView({ block: "center", behavior: "instant" });
-        await new Promise(requestAnimationFrame);
+        for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame);
     }
     const waiting = () => document.querySelectorAll("[data-explorer]:not(.started)").length;
     for (let tries = 0; waiting() && tries < 200; tries++) await new Promise(done => setTimeout(done, 25));

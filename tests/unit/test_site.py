@@ -13,7 +13,7 @@ from small_course import write_course
 from frcnn_edu.explorers.page_state import KEEPING, KIND, NEEDS_KERNEL, kept_state
 from frcnn_edu.site.complete import check_site
 from frcnn_edu.site.exporter import write_site
-from frcnn_edu.site.live import LARGE, script_of, scripts
+from frcnn_edu.site.live import LARGE, completed, script_of, scripts, shipped_buffers
 from frcnn_edu.site.markdown import formula, plain_text, slug
 
 WORLD = World()
@@ -171,6 +171,18 @@ def test_heads_that_are_too_large_need_a_kernel(monkeypatch):
     assert len(kept["buffers"][kept["state"]["half_weights"]["buffer"]]) > LARGE
     monkeypatch.setattr("frcnn_edu.explorers.lesson_06_roi_pooling.heads.MOST_WEIGHTS", 1000)
     assert kept_state(heads)[KIND] == {NEEDS_KERNEL: True}
+
+
+def test_what_the_course_ships_need_not_be_kept_with_a_lesson(monkeypatch):
+    monkeypatch.setenv(KEEPING, "1")
+    kept = kept_state(WORLD.makers()["HeadsExplorer"]())[KIND]
+    (key,) = shipped_buffers()
+    assert kept["state"]["half_weights"] == {"buffer": key}
+    whole = kept["buffers"].pop(key)
+    assert completed(kept)["buffers"][key] == whole
+    del kept["buffers"][kept["state"]["boxes"]["buffer"]]
+    with pytest.raises(LookupError, match="HeadsExplorer lacks the bytes"):
+        completed(kept)
 
 
 def test_half_precision_holds_the_shipped_heads_exactly(monkeypatch):

@@ -153,10 +153,14 @@ class HeadsExplorer(BoxCanvas):
         return f"HeadsExplorer({name} {probability:.2f}, pooled by {self.operator})"
 
 
-def half_weights(head: TwoMLPHead, predictor: FastRCNNPredictor) -> np.ndarray:
-    """Weight and bias of each layer, one after another, in half precision: (W,) float16."""
-    layers: tuple[nn.Linear, ...] = (head.fc6, head.fc7, predictor.cls_score, predictor.bbox_pred)
-    parts = [part.detach().flatten() for layer in layers for part in (layer.weight, layer.bias)]
+def half_weights(head: nn.Module, predictor: nn.Module) -> np.ndarray:
+    """Weight and bias of each layer, one after another, in half precision: (W,) float16.
+
+    `head` is a `TwoMLPHead`, `predictor` a `FastRCNNPredictor`; raises AttributeError for others.
+    """
+    layers = [head.get_submodule(name) for name in ("fc6", "fc7")]
+    layers += [predictor.get_submodule(name) for name in ("cls_score", "bbox_pred")]
+    parts = [layer.get_parameter(name).detach().flatten() for layer in layers for name in ("weight", "bias")]
     return torch.cat(parts).half().numpy().astype("<f2")
 
 
