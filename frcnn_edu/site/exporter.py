@@ -6,6 +6,7 @@ Nothing on it asks another server. Pages can be read from a folder too, without 
 import json
 import re
 import shutil
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -109,7 +110,7 @@ class _Writer:
 
     def write_embeds(self, pages: list[LessonPage]) -> None:
         """Each explorer as a file of its own, with all that it needs in it."""
-        sheet = f"{theme()}\n{_asset('page.css')}\n{all_styles()}"
+        sheet = "\n".join((theme(), _asset("frame.css"), _asset("page.css"), all_styles()))
         for page in pages:
             for place in _moving(page):
                 kept = page.explorers[place]
@@ -140,13 +141,9 @@ class _Writer:
 
     def write_front(self, pages: list[LessonPage]) -> None:
         """The front page: the playground if there is one, the map, and the lessons."""
-        playground = None
-        if find_spec(PLAYGROUND):
-            from importlib import import_module
-
-            playground = import_module(f"{PLAYGROUND}.build").write(self.folder)
+        playground = self._playground()
         self.render(
-            "index.html",
+            "playground.html" if playground else "index.html",
             "index.html",
             title=TITLE,
             description="A course on Faster R-CNN whose pictures move under the hand.",
@@ -158,9 +155,20 @@ class _Writer:
             ],
         )
 
+    def _playground(self) -> SimpleNamespace | None:
+        """The page of the playground, whose files are written: its style sheets and its body; None if there is none."""
+        if not find_spec(PLAYGROUND):
+            return None
+        import_module(f"{PLAYGROUND}.build").write(self.folder)
+        page = (self.folder / "index.html").read_text(encoding="utf-8")
+        body = re.search(r"<body[^>]*>(.*)</body>", page, re.DOTALL)
+        assert body, "the page of the playground has no body"
+        return SimpleNamespace(styles="\n".join(re.findall(r'<link rel="stylesheet"[^>]*>', page)), body=body[1])
+
     def write_shared(self) -> None:
         """What all pages share."""
-        self.write("page.css", f"{theme()}\n{_asset('page.css')}")
+        self.write("frame.css", f"{theme()}\n{_asset('frame.css')}")
+        self.write("page.css", _asset("page.css"))
         self.write("explorers.css", all_styles())
         self.write("explorers.js", all_scripts())
         for name in ("mount.js", "page.js"):
