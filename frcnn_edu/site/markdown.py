@@ -12,12 +12,17 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 FUNCTION = re.compile(r"(<msub><mi>(?:log|ln)</mi><m[no]>\w+</m[no]></msub>|(?<!<msub>)<mi>(?:log|ln)</mi>)(?!<mo)")
 """The name of a function, which its argument follows."""
+NAME = re.compile(r"(?<=<msub>)(<mi>\w</mi>)<mrow>((?:<mi>\w</mi>){2,})</mrow>(?=</msub>)")
+"""Several letters below the line: a name, and no product."""
+STAR = "&#x0002A;", "&#x02217;"
+"""The asterisk of text, and that of mathematics."""
 TAG = re.compile(r"<[^>]+>")
 
 
 def formula(tex: str, block: bool = False) -> str:
     """A formula as MathML; what it says in TeX goes with it."""
     text = convert(tex.strip(), display="block" if block else "inline")
+    text = NAME.sub(lambda found: f"{found[1]}<mi>{re.sub('</?mi>', '', found[2])}</mi>", text.replace(*STAR))
     return FUNCTION.sub(r'\1<mspace width="0.17em"/>', text)
 
 

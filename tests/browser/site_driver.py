@@ -77,7 +77,7 @@ class Reader:
         self.page.on("response", self._weigh)
         self.page.on("pageerror", lambda error: self.problems.append(f"uncaught: {error}"))
         self.page.on("console", self._note)
-        self.page.on("requestfailed", lambda request: self.problems.append(f"failed: {request.url[:200]}"))
+        self.page.on("requestfailed", self._failed)
 
     def open(self, address: str) -> "Reader":
         """Go to a page, and wait for its scripts."""
@@ -109,6 +109,10 @@ class Reader:
 
     def close(self) -> None:
         self.context.close()
+
+    def _failed(self, request: object) -> None:
+        if request.failure != "net::ERR_ABORTED":  # a picture that an explorer took the place of
+            self.problems.append(f"{request.failure}: {request.url[:200]}")
 
     def _refuse(self, route: object) -> None:
         """There is no other server."""

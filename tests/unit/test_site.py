@@ -50,6 +50,12 @@ def test_a_formula_is_mathml_with_room_after_a_function():
     assert 'display="block"' in formula("x", block=True)
 
 
+def test_letters_below_the_line_are_a_name_and_those_under_a_root_a_product():
+    assert "<msub><mi>N</mi><mi>cls</mi></msub>" in formula("N_{cls}")
+    assert "<mi>w</mi><mi>h</mi>" in formula("\\sqrt{w h}")
+    assert "&#x02217;" in formula("p^*")
+
+
 def test_names_of_headings_and_plain_text():
     assert slug("1 · Centres: one place per cell") == "1-centres-one-place-per-cell"
     assert plain_text("<p>1 &lt; <b>2</b></p>\n<p>3</p>") == "1 < 2 3"

@@ -13,6 +13,7 @@
 const LINKED = "question/question"; // its cards are one question in two places, where these traits agree
 const LINKED_TRAITS = ["guess", "skipped"];
 const NEAR = "600px";
+const NOTHING = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E";
 
 /**
  * Whether two values are the same number, name or list.
@@ -226,13 +227,27 @@ const page = {
           observer.unobserve(target);
           this.start(/** @type {HTMLElement} */ (target)).catch((error) => {
             target.classList.remove("started");
+            this.showPicture(target);
             console.error(`${target.id} could not start:`, error);
           });
         }
       },
       { rootMargin: NEAR },
     );
-    for (const place of document.querySelectorAll("[data-explorer]")) observer.observe(place);
+    for (const place of document.querySelectorAll("[data-explorer]")) {
+      const picture = place.querySelector("img");
+      if (picture) [picture.dataset.src, picture.src] = [picture.src, NOTHING]; // an explorer takes its place
+      observer.observe(place);
+    }
+    addEventListener("beforeprint", () => {
+      for (const place of document.querySelectorAll("[data-explorer]:not(.started)")) this.showPicture(place);
+    });
+  },
+
+  /** @param {Element} place  Of an explorer that has not started */
+  showPicture(place) {
+    const picture = place.querySelector("img");
+    if (picture?.dataset.src) Object.assign(picture, { src: picture.dataset.src, loading: "eager" });
   },
 
   /** Draw all anew, because colours have changed. */

@@ -196,11 +196,13 @@ function fillGuesses() {
   const fill = () => {
     for (const row of document.querySelectorAll(".guesses tbody tr")) {
       const [text, said] = [...row.querySelectorAll("td")];
-      const card = shared?.guesses.cards.find((/** @type {any} */ one) => one.get("text") === text.textContent);
       const guess = shared?.guesses.given[text.textContent ?? ""]?.guess ?? null;
       if (guess === null) continue;
-      const choice = card?.get("choices")[guess];
-      said.textContent = choice ? `“${choice}”` : `${guess.toLocaleString("en")} ${card?.get("unit") ?? ""}`.trim();
+      /** @type {{ state: Record<string, any> }[]} */
+      const kept = Object.values(shared.explorers);
+      const card = kept.find(({ state }) => state.text === text.textContent)?.state ?? { choices: {}, unit: "" };
+      const choice = card.choices[guess];
+      said.textContent = choice ? `“${choice}”` : `${guess.toLocaleString("en")} ${card.unit}`.trim();
     }
   };
   document.addEventListener("guessed", fill);
