@@ -6,6 +6,8 @@
 class Board {
   /** @type {Pass | null} */
   pass = null;
+  /** @type {import("./runner.js").Detector | null} */
+  detector = null;
   /** @type {HTMLCanvasElement} The image, as it was given. */
   picture = document.createElement("canvas");
   /** @type {number | null} The anchor under the pointer. */
@@ -31,10 +33,12 @@ class Board {
 
   /**
    * @param {Pass} pass
+   * @param {import("./runner.js").Detector | null} detector  That it is of
    * @param {number} since
    */
-  show(pass, since) {
+  show(pass, detector, since) {
     this.pass = pass;
+    this.detector = detector;
     this.since = since;
     this.channel = Math.min(this.channel, pass.levels[0].channels - 1);
     cancelAnimationFrame(this.frameRequest);

@@ -77,14 +77,14 @@ def _put_weights(exported: "Model", weights: dict[str, Tensor]) -> None:
         weight = weights.get(name.removeprefix("model.").removesuffix(".half"))
         if weight is not None and value.const_value is not None:
             held = weight.numpy().astype(value.const_value.numpy().dtype)
-            value.const_value = onnx_ir.tensor(held.reshape(value.const_value.shape), name=name)
+            assert held.shape == value.const_value.numpy().shape, f"the exporter has changed {name}"
+            value.const_value = onnx_ir.tensor(held, name=name)
 
 
 def _variables() -> str:
     """The palette's colours as variables of the whole page; those of text differ in the light and in the dark."""
-    colors = {name: color for name, color in COLORS.items()}
-    colors |= {"accent": _pair("blue"), "survivor": _pair("green"), "suppressed": _pair("purple")}
-    return f":root {{ {' '.join(f'--{name}: {color};' for name, color in colors.items())} }}"
+    text = {"accent": _pair("blue"), "survivor": _pair("green"), "suppressed": _pair("purple")}
+    return f":root {{ {' '.join(f'--{name}: {color};' for name, color in {**COLORS, **text}.items())} }}"
 
 
 def _pair(name: str) -> str:

@@ -97,6 +97,9 @@ function placesIn(list, count) {
 }
 
 class Pass {
+  /** @type {Life | null} The life that was asked for last: every picture asks for the same. */
+  lastLife = null;
+
   /**
    * @param {Outputs} outputs
    * @param {Metadata} metadata
@@ -294,6 +297,15 @@ class Pass {
    * @returns {Life}
    */
   life(anchor) {
+    if (this.lastLife?.anchor !== anchor) this.lastLife = this.readLife(anchor);
+    return this.lastLife;
+  }
+
+  /**
+   * @param {number} anchor
+   * @returns {Life}
+   */
+  readLife(anchor) {
     const level = this.levelOf(anchor);
     const within = anchor - level.start;
     const cell = Math.floor(within / level.perCell);

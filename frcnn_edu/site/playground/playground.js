@@ -232,7 +232,7 @@ class Playground {
    * @param {number} ms
    */
   onPass(pass, image, ms) {
-    this.board.show(pass, image.since);
+    this.board.show(pass, this.runner.current, image.since);
     place("times").textContent = WORDS.times(ms, performance.now() - image.since);
   }
 
