@@ -231,7 +231,7 @@ def by_anchor(outputs):
         "box": dict(zip(anchors, part["clipped"], strict=True)),
         "valid": dict(zip(anchors, part["valid"].bool().tolist(), strict=True)),
         "suppressor": dict(zip(anchors, suppressors, strict=True)),
-        "class": dict(zip(proposals, outputs["roi.logits"].softmax(dim=1), strict=True)),
+        "class": dict(zip(proposals, outputs["roi.class_logits"].softmax(dim=1), strict=True)),
     }
 
 

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import "./palette.js";
 
 const { readMetadata } = await import("../../frcnn_edu/site/playground/onnx_metadata.js");
-const { FATES, isWanted, Pass, sigmoid, softmax } = await import("../../frcnn_edu/site/playground/pass.js");
+const { FATES, Pass, sigmoid, softmax, WANTED, wantedOf } = await import("../../frcnn_edu/site/playground/pass.js");
 const { Runner } = await import("../../frcnn_edu/site/playground/runner.js");
 const { drawScene, Painter, withSurroundings } = await import("../../frcnn_edu/site/playground/scene.js");
 const { drawsOf, extentOf, fitted, KINDS } = await import("../../frcnn_edu/site/playground/shapes.js");
@@ -98,7 +98,7 @@ function pass() {
       Array.from({ length: 24 }, (_, k) => k),
       [2, 3, 2, 2],
     ),
-    "roi.logits": output([0, 3, 5, 0], [2, 2]),
+    "roi.class_logits": output([0, 3, 5, 0], [2, 2]),
     "roi.candidates.proposal_index": whole([0]),
     "roi.candidates.labels": whole([1]),
     "roi.candidates.scores": output([0.9]),
@@ -160,8 +160,8 @@ test("the shape of an anchor is said as side and ratio", () => {
 });
 
 test("only what a pass reads is asked for", () => {
-  assert.ok(isWanted("features.pool") && isWanted("rpn.logits"));
-  assert.ok(!isWanted("batch.tensors"));
+  assert.deepEqual(wantedOf(["batch.tensors", ...WANTED, "features.0"]), [...WANTED, "features.0"]);
+  assert.throws(() => wantedOf(WANTED.slice(1)), /no output boxes/);
 });
 
 // --------------------------------------------------------------------------------------------- the runner

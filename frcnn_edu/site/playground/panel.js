@@ -4,9 +4,10 @@ import { addButton, element } from "../../explorers/js/kit/layout.js";
 import { sides, wholeNumber } from "../../explorers/js/kit/words.js";
 import { fateColors } from "./looks.js";
 import { FATES } from "./pass.js";
-import { FATE_NAMES, lifeWords, nameOf } from "./words.js";
+import { FATE_NAMES, FIGURES, lifeWords, nameOf } from "./words.js";
 
 /** @typedef {import("./board.js").Board} Board */
+/** @typedef {import("./pass.js").Pass} Pass */
 
 const SAY_AFTER = 300; // ms that the light rests before a screen reader hears of it
 
@@ -57,6 +58,21 @@ class LifeLines {
       this.live.textContent = text;
     }, SAY_AFTER);
   }
+}
+
+/**
+ * What each stage gives, in numbers beside its title.
+ * @param {Board} board
+ * @param {import("./easel.js").Easel} easel
+ */
+function followFigures(board, easel) {
+  const places = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-figure]"));
+  board.followers.push((pass) => {
+    for (const place of pass ? places : []) {
+      const text = FIGURES[place.dataset.figure ?? ""](/** @type {Pass} */ (pass), easel.found(pass).length);
+      if (place.textContent !== text) place.textContent = text;
+    }
+  });
 }
 
 /** How many anchors met each fate, as a bar and in numbers. */
@@ -134,4 +150,4 @@ class DetectionList {
   }
 }
 
-export { DetectionList, Funnel, LifeLines };
+export { DetectionList, Funnel, followFigures, LifeLines };

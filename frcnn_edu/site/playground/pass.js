@@ -62,7 +62,7 @@ const WANTED = [
   "rpn.proposals.kept",
   "rpn.proposals.suppressed_by",
   "roi.pooled",
-  "roi.logits",
+  "roi.class_logits",
   "roi.candidates.proposal_index",
   "roi.candidates.labels",
   "roi.candidates.scores",
@@ -71,8 +71,15 @@ const WANTED = [
   "roi.candidates.suppressed_by",
 ];
 
-/** @param {string} name */
-const isWanted = (name) => WANTED.includes(name) || name.startsWith("features.");
+/**
+ * Those of a detector's outputs that a pass needs; raises an error, whose message can be shown, where one is missing.
+ * @param {readonly string[]} outputs
+ */
+function wantedOf(outputs) {
+  const missing = WANTED.filter((name) => !outputs.includes(name));
+  if (missing.length) throw new Error(`another version has written this file: it has no output ${missing[0]}`);
+  return outputs.filter((name) => WANTED.includes(name) || name.startsWith("features."));
+}
 
 /** @param {number} logit */
 const sigmoid = (logit) => 1 / (1 + Math.exp(-logit));
@@ -210,7 +217,7 @@ class Pass {
    * @param {number} proposal
    */
   probabilities(proposal) {
-    const all = /** @type {Float32Array} */ (this.data("roi.logits"));
+    const all = /** @type {Float32Array} */ (this.data("roi.class_logits"));
     return softmax([...all.subarray(proposal * this.classCount, (proposal + 1) * this.classCount)]);
   }
 
@@ -344,4 +351,4 @@ class Pass {
   }
 }
 
-export { FATES, isWanted, Pass, sigmoid, softmax };
+export { FATES, Pass, sigmoid, softmax, WANTED, wantedOf };

@@ -9,7 +9,7 @@ import { Listeners } from "../../explorers/js/kit/traits.js";
 import { Board } from "./board.js";
 import { Easel } from "./easel.js";
 import { LocalModel } from "./local_model.js";
-import { DetectionList, Funnel, LifeLines } from "./panel.js";
+import { DetectionList, Funnel, followFigures, LifeLines } from "./panel.js";
 import { fetchBytes, Runner } from "./runner.js";
 import { KINDS } from "./shapes.js";
 import { Sources } from "./sources.js";
@@ -74,6 +74,7 @@ class Playground {
     });
     new LifeLines(place("life"), place("said"), this.board);
     this.plates = this.addPlates();
+    followFigures(this.board, this.easel);
     new Funnel(place("funnel"), this.board);
     new DetectionList(place("detections"), place("nothing-found"), this.board, this.easel);
     this.addTools();

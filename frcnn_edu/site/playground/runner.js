@@ -2,7 +2,7 @@
    never lags behind the hand. */
 
 import { readMetadata } from "./onnx_metadata.js";
-import { isWanted, Pass } from "./pass.js";
+import { Pass, wantedOf } from "./pass.js";
 
 /** @typedef {{ pixels: Float32Array, width: number, height: number, since: number }} Image  `pixels` are (3, H, W) in [0, 1]; `since` is when the hand moved */
 /** @typedef {{ key: string, metadata: import("./onnx_metadata.js").Metadata, wanted: string[] }} Detector */
@@ -68,7 +68,7 @@ class Runner {
       this.loading.set(key, { done, fail });
       worker.postMessage({ kind: "load", key, model }, [model.buffer]);
     });
-    return { key, metadata, wanted: outputs.filter(isWanted) };
+    return { key, metadata, wanted: wantedOf(outputs) };
   }
 
   /** @param {(share: number) => void} onShare */

@@ -41,8 +41,32 @@ const WORDS = {
   sceneTitle: "The scene. Shapes can be dragged and resized; detections are drawn on it",
   photoTitle: "The photograph, with detections drawn on it",
   times: (/** @type {number} */ network, /** @type {number} */ whole) =>
-    `network ${Math.round(network)} ms · hand to picture ${Math.round(whole)} ms`,
+    `hand to picture ${Math.round(whole)} ms, network ${Math.round(network)}`,
 };
+
+/**
+ * What a stage gives, in numbers.
+ * @type {Record<string, (pass: Pass, found: number) => string>}
+ */
+const FIGURES = {
+  features: ({ levels }) => levels.map(({ channels, rows, columns }) => product([channels, rows, columns])).join(", "),
+  objectness: ({ logits }) => `${wholeNumber(logits.length)} scores`,
+  anchors: ({ levels: [{ rows, columns, perCell }] }) => product([rows, columns, perCell]),
+  topK: ({ logits, chosen }) => becomes(logits.length, chosen.length),
+  nms: ({ chosen, kept }) => becomes(chosen.length, kept.length),
+  pooling: ({ outputs }) => product(outputs["roi.pooled"].dims),
+  classes: ({ kept, classCount }) => product([kept.length, classCount]),
+  detections: ({ candidates }, found) => becomes(candidates.length, found),
+};
+
+/** @param {readonly number[]} sizes */
+const product = (sizes) => sizes.map(wholeNumber).join(` ${TIMES} `);
+
+/**
+ * @param {number} before
+ * @param {number} after
+ */
+const becomes = (before, after) => `${wholeNumber(before)} → ${wholeNumber(after)}`;
 
 /**
  * The side and the ratio of an anchor: 40 px, 1:2.
@@ -132,4 +156,4 @@ function endWords(pass, { proposal, detections }) {
   return [{ stage: "Detection", text: `none: suppressed as a duplicate${whose}`, end: true }];
 }
 
-export { FATE_NAMES, lifeWords, nameOf, shapeWords, WORDS };
+export { FATE_NAMES, FIGURES, lifeWords, nameOf, shapeWords, WORDS };

@@ -19,7 +19,7 @@ class AnchorsPlate extends ImagePlate {
     for (const fate of Object.values(FATES)) {
       if (fate === FATES.leftOut && !few) continue;
       pen.fillStyle = colors[fate];
-      pen.globalAlpha = fate === FATES.leftOut ? 0.35 : 1;
+      pen.globalAlpha = fate === FATES.leftOut ? 0.25 : 1;
       for (const level of pass.levels) this.drawDots(pen, pass, level, fate);
     }
     pen.globalAlpha = 1;

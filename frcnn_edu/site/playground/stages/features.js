@@ -9,21 +9,30 @@ import { frame, Tiles } from "./maps.js";
 
 const MOST_CHANNELS = 96;
 const MOST_CELLS = 32; // each way; of larger maps every second, third … cell is shown
-const SHAPE = 0.66; // height over width that the picture aims at
+const NARROW = 560; // CSS pixels
 
 class FeaturesPlate extends Plate {
   /** @type {Tiles | null} */
   tiles = null;
 
   /**
+   * Height over width that the picture aims at.
+   * @param {number} width
+   */
+  aim(width) {
+    return width > NARROW ? 0.36 : 0.9;
+  }
+
+  /**
    * How the finest map is laid out.
    * @param {Pass} pass
+   * @param {number} [width]
    */
-  layout({ levels: [{ channels, rows, columns }] }) {
+  layout({ levels: [{ channels, rows, columns }] }, width = this.width) {
     const every = Math.ceil(Math.max(rows, columns) / MOST_CELLS);
     const count = Math.min(channels, MOST_CHANNELS);
     const shown = { rows: Math.ceil(rows / every), columns: Math.ceil(columns / every) };
-    const across = Math.max(1, Math.round(Math.sqrt((count * shown.rows) / shown.columns / SHAPE)));
+    const across = Math.max(1, Math.round(Math.sqrt((count * shown.rows) / shown.columns / this.aim(width))));
     if (!this.tiles?.fits({ count, across, ...shown }))
       this.tiles = new Tiles(count, across, shown.rows, shown.columns);
     return { tiles: this.tiles, every };
@@ -31,8 +40,8 @@ class FeaturesPlate extends Plate {
 
   /** @type {Plate["heightFor"]} */
   heightFor(width, pass) {
-    if (!pass) return SHAPE * width;
-    const { tiles } = this.layout(pass);
+    if (!pass) return this.aim(width) * width;
+    const { tiles } = this.layout(pass, width);
     return (width * tiles.height) / tiles.width;
   }
 
