@@ -32,7 +32,8 @@ SMALL = {"min_size": 192, "max_size": 320, "box_score_thresh": 0.1}
 
 SETTLED = """() => {
     const { runner, board } = playground;
-    return board.pass && runner.current === board.detector && !runner.busy && !runner.next && !board.frameRequest;
+    const answered = board.pass && runner.current.key === playground.wanted && board.detector === runner.current;
+    return answered && !runner.busy && !runner.next && !board.frameRequest;
 }"""
 
 BYTES = """const bytes = numbers => {
@@ -223,7 +224,7 @@ def assert_equals(found, model, image):
 
 def by_anchor(outputs):
     """What the stages say of each anchor: an order of candidates that score alike may differ."""
-    part = {name.removeprefix("rpn.proposals."): value for name, value in outputs.items()}
+    part = {name.rpartition(".")[2]: value for name, value in outputs.items() if name.startswith("rpn.proposals.")}
     anchors = part["anchor_index"].tolist()
     proposals = [anchors[candidate] for candidate in part["kept"].tolist()]
     suppressors = [anchors[by] if by >= 0 else None for by in part["suppressed_by"].tolist()]

@@ -4,7 +4,7 @@ import { addButton, element } from "../../explorers/js/kit/layout.js";
 import { sides, wholeNumber } from "../../explorers/js/kit/words.js";
 import { fateColors } from "./looks.js";
 import { FATES } from "./pass.js";
-import { FATE_NAMES, FIGURES, lifeWords, nameOf } from "./words.js";
+import { FATE_NAMES, FIGURES, levelName, lifeWords, nameOf } from "./words.js";
 
 /** @typedef {import("./board.js").Board} Board */
 /** @typedef {import("./pass.js").Pass} Pass */
@@ -73,6 +73,45 @@ function followFigures(board, easel) {
       if (place.textContent !== text) place.textContent = text;
     }
   });
+}
+
+/** Of a pyramid, a button for each level: it lights up the anchor of highest objectness there. */
+class LevelChooser {
+  /** @type {HTMLButtonElement[]} */
+  buttons = [];
+
+  /**
+   * @param {HTMLElement} parent
+   * @param {Board} board
+   */
+  constructor(parent, board) {
+    board.followers.push((pass) => {
+      if (!pass || board.focus === null) return;
+      const { levels } = pass;
+      parent.hidden = levels.length < 2;
+      while (this.buttons.length < levels.length) {
+        const at = this.buttons.length;
+        this.buttons.push(addButton(parent, "", () => this.choose(board, at)));
+      }
+      const now = levels.indexOf(pass.levelOf(board.focus));
+      this.buttons.forEach((button, at) => {
+        button.hidden = at >= levels.length;
+        if (button.hidden) return;
+        button.textContent = levelName(levels[at]);
+        button.setAttribute("aria-pressed", String(at === now));
+      });
+    });
+  }
+
+  /**
+   * @param {Board} board
+   * @param {number} at
+   */
+  choose(board, at) {
+    const { pass } = board;
+    const best = pass?.order.find((anchor) => pass.levelOf(anchor) === pass.levels[at]);
+    if (best !== undefined) board.walk(best);
+  }
 }
 
 /** How many anchors met each fate, as a bar and in numbers. */
@@ -150,4 +189,4 @@ class DetectionList {
   }
 }
 
-export { DetectionList, Funnel, followFigures, LifeLines };
+export { DetectionList, Funnel, followFigures, LevelChooser, LifeLines };

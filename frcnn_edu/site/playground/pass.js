@@ -43,6 +43,10 @@ import { bestFirst, boxAt } from "../../explorers/js/detector/boxes.js";
  * @property {Detection[]} detections
  */
 
+const CANONICAL_SIZE = 224;
+const CANONICAL_LEVEL = 4;
+const LEVEL_TOLERANCE = 1e-6;
+
 /** What becomes of an anchor, from the least to the most. */
 const FATES = { leftOut: 0, suppressed: 1, background: 2, duplicate: 3, detected: 4 };
 
@@ -219,6 +223,18 @@ class Pass {
   probabilities(proposal) {
     const all = /** @type {Float32Array} */ (this.data("roi.class_logits"));
     return softmax([...all.subarray(proposal * this.classCount, (proposal + 1) * this.classCount)]);
+  }
+
+  /**
+   * The level that a region is pooled from, as `pyramid_level` in frcnn_edu/roi_pool.py chooses it.
+   * @param {ArrayLike<number>} box
+   */
+  pooledFrom(box) {
+    const maps = this.levels.filter(({ name }) => name !== "features.pool");
+    const strides = maps.map(({ rows }) => Math.round(Math.log2(this.size.height / rows)));
+    const side = Math.sqrt((box[2] - box[0]) * (box[3] - box[1]));
+    const wanted = Math.floor(CANONICAL_LEVEL + Math.log2(side / CANONICAL_SIZE) + LEVEL_TOLERANCE);
+    return maps[Math.min(Math.max(wanted - strides[0], 0), maps.length - 1)];
   }
 
   /**

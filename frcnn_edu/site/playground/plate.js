@@ -168,15 +168,16 @@ class ImagePlate extends Plate {
   draw(pen, pass, life) {
     const { view } = this;
     view.inImagePixels(pen);
-    this.drawGround(pen, pass);
+    this.drawGround(pen, pass, life);
     this.drawOn(pen, pass, life, view);
   }
 
   /**
    * @param {Pen} pen
    * @param {Pass} pass
+   * @param {Life} _life
    */
-  drawGround(pen, { size: { width, height } }) {
+  drawGround(pen, { size: { width, height } }, _life) {
     pen.drawImage(this.board.picture, 0, 0, width, height);
     pen.fillStyle = VEIL;
     pen.fillRect(0, 0, width, height);

@@ -9,7 +9,7 @@ import { Listeners } from "../../explorers/js/kit/traits.js";
 import { Board } from "./board.js";
 import { Easel } from "./easel.js";
 import { LocalModel } from "./local_model.js";
-import { DetectionList, Funnel, followFigures, LifeLines } from "./panel.js";
+import { DetectionList, Funnel, followFigures, LevelChooser, LifeLines } from "./panel.js";
 import { fetchBytes, Runner } from "./runner.js";
 import { KINDS } from "./shapes.js";
 import { Sources } from "./sources.js";
@@ -75,6 +75,7 @@ class Playground {
     new LifeLines(place("life"), place("said"), this.board);
     this.plates = this.addPlates();
     followFigures(this.board, this.easel);
+    new LevelChooser(place("levels"), this.board);
     new Funnel(place("funnel"), this.board);
     new DetectionList(place("detections"), place("nothing-found"), this.board, this.easel);
     this.addTools();
@@ -144,7 +145,7 @@ class Playground {
       onInput: () => this.useSnapshot(),
     });
     controls.addSlider({
-      label: "Clutter and noise",
+      label: "Difficulty",
       parent: place("difficulty"),
       step: 0.05,
       trait: "difficulty",
@@ -152,7 +153,7 @@ class Playground {
       onInput: (value) => easel.setDifficulty(value),
     });
     controls.addSlider({
-      label: "Shown from score",
+      label: "From score",
       parent: place("threshold"),
       min: 0.05,
       step: 0.05,
@@ -161,7 +162,7 @@ class Playground {
       onInput: (value) => easel.setThreshold(value),
     });
     controls.addSlider({
-      label: "Candidates shown",
+      label: "Shown",
       parent: place("candidates"),
       min: 10,
       max: 300,
@@ -212,6 +213,7 @@ class Playground {
       const classes = detector.metadata.class_names.length - 1;
       place("whose").textContent = this.own ? WORDS.own(this.own, classes) : WORDS.shipped;
       place("shipped").hidden = !this.own;
+      place("training").hidden = this.own !== null; // it has no snapshots
       if (this.easel.image) this.runner.ask({ ...this.easel.image, since: performance.now() });
     } catch (error) {
       if (this.wanted !== key) return;

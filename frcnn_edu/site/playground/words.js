@@ -49,7 +49,7 @@ const WORDS = {
  * @type {Record<string, (pass: Pass, found: number) => string>}
  */
 const FIGURES = {
-  features: ({ levels }) => levels.map(({ channels, rows, columns }) => product([channels, rows, columns])).join(", "),
+  features: ({ levels: [{ channels, rows, columns }] }) => product([channels, rows, columns]),
   objectness: ({ logits }) => `${wholeNumber(logits.length)} scores`,
   anchors: ({ levels: [{ rows, columns, perCell }] }) => product([rows, columns, perCell]),
   topK: ({ logits, chosen }) => becomes(logits.length, chosen.length),
@@ -58,6 +58,9 @@ const FIGURES = {
   classes: ({ kept, classCount }) => product([kept.length, classCount]),
   detections: ({ candidates }, found) => becomes(candidates.length, found),
 };
+
+/** @param {import("./pass.js").Level} level */
+const levelName = ({ rows, columns }) => `${rows} ${TIMES} ${columns}`;
 
 /** @param {readonly number[]} sizes */
 const product = (sizes) => sizes.map(wholeNumber).join(` ${TIMES} `);
@@ -156,4 +159,4 @@ function endWords(pass, { proposal, detections }) {
   return [{ stage: "Detection", text: `none: suppressed as a duplicate${whose}`, end: true }];
 }
 
-export { FATE_NAMES, FIGURES, lifeWords, nameOf, shapeWords, WORDS };
+export { FATE_NAMES, FIGURES, levelName, lifeWords, nameOf, shapeWords, WORDS };

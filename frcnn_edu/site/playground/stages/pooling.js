@@ -20,6 +20,16 @@ function proposalOf(pass, { candidate }) {
 }
 
 /**
+ * The box of that proposal.
+ * @param {Pass} pass
+ * @param {import("../pass.js").Life} life
+ */
+function regionOf(pass, life) {
+  const candidate = pass.kept[proposalOf(pass, life)];
+  return pass.candidateBoxes.subarray(4 * candidate, 4 * candidate + 4);
+}
+
+/**
  * The anchor of the proposal that an arrow leads to.
  * @param {Pass} pass
  * @param {import("../pass.js").Life} life
@@ -32,9 +42,9 @@ function proposalStep(pass, life, step) {
 
 class RegionPlate extends ImagePlate {
   /** @type {ImagePlate["drawGround"]} */
-  drawGround(pen, pass) {
+  drawGround(pen, pass, life) {
     const { view } = this;
-    const [level] = pass.levels;
+    const level = pass.kept.length ? pass.pooledFrom(regionOf(pass, life)) : pass.levels[0];
     const { rows, columns, map } = level;
     const start = Math.min(this.board.channel, level.channels - 1) * rows * columns;
     const values = map.subarray(start, start + rows * columns);
@@ -57,8 +67,7 @@ class RegionPlate extends ImagePlate {
   /** @type {ImagePlate["drawOn"]} */
   drawOn(pen, pass, life, view) {
     if (!pass.kept.length) return;
-    const candidate = pass.kept[proposalOf(pass, life)];
-    const box = pass.candidateBoxes.subarray(4 * candidate, 4 * candidate + 4);
+    const box = regionOf(pass, life);
     drawBins(pen, view, box, pass.bins);
     view.strokeBox(pen, box, SURVIVOR);
   }
