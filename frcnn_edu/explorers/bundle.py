@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
-from frcnn_edu.viz.palette import COLORS, LOOKS, RAMP, TEXT_COLORS
+from frcnn_edu.viz.palette import COLORS, LOOKS, RAMP, STATES, TEXT_COLORS
 
 HERE = Path(__file__).parent
 SHEETS = (HERE / "js/canvas/box_canvas.css", HERE / "js/kit/kit.css")
@@ -117,7 +117,9 @@ def _read(path: Path) -> str:
 
 def palette_data() -> dict:
     """`viz.palette` as plain data, for the scripts."""
-    return {"colors": COLORS, "looks": {key: look.as_dict() for key, look in LOOKS.items()}, "ramp": RAMP}
+    states = {state.key: state.as_dict() for state in STATES}
+    looks = {key: look.as_dict() for key, look in LOOKS.items()}
+    return {"colors": COLORS, "states": states, "looks": looks, "ramp": RAMP}
 
 
 def _palette() -> str:

@@ -143,7 +143,7 @@ class Guesses {
   }
 }
 
-const page = {
+const live = {
   /** @type {Record<string, any>} What the explorers' scripts export, by their path. */
   scripts: {},
   /** @type {Record<string, string>} Bytes in base64. */
@@ -256,5 +256,5 @@ const page = {
   },
 };
 
-Object.assign(globalThis, { frcnnEdu: page });
-document.addEventListener("DOMContentLoaded", () => page.watch());
+Object.assign(globalThis, { frcnnEdu: live });
+document.addEventListener("DOMContentLoaded", () => live.watch());
