@@ -51,6 +51,7 @@ page: $(VENV)/.page  ## open a page to drop photographs on; WEIGHTS=runs/bccd an
 	@exec $(PY) -m frcnn_edu page $(OPENING) $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
 site: $(VENV)/.site  ## write the course as pages that need no Python, into build/site
+	@$(PY) tests/js/node_tools.py install
 	@exec $(PY) -m frcnn_edu site
 
 bench: $(VENV)/.lessons  ## operators and whole model against torchvision, one table

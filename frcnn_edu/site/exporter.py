@@ -6,8 +6,6 @@ Nothing on it asks another server. Pages can be read from a folder too, without 
 import json
 import re
 import shutil
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,20 +16,21 @@ from frcnn_edu.site.cells import YOUR_TURN, LessonPage
 from frcnn_edu.site.complete import check_site
 from frcnn_edu.site.live import all_scripts, all_styles, alone, embed_names, state_files, title_of
 from frcnn_edu.site.menu import Lesson, find_lessons, large_map, small_map
+from frcnn_edu.site.playground.build import write as write_playground
 from frcnn_edu.viz.palette import COLORS, TEXT_COLORS
 
 ASSETS = Path(__file__).parent / "assets"
-PLAYGROUND = "frcnn_edu.site.playground"
 TITLE = "Faster R-CNN, to see and to touch"
 TASKS = "your-turn"
 """The name of the section that needs a kernel."""
 
 
-def write_site(folder: Path, notebooks: Path | None = None) -> None:
+def write_site(folder: Path, notebooks: Path | None = None, playground: bool = True) -> None:
     """Write the site into `folder`, which is emptied first if it holds a site; `notebooks` are the lessons.
 
-    Raises ValueError for a folder that holds something else, a lesson without the states of its explorers, or a site
-    with a broken link or a missing file.
+    The front page begins with the `playground`, which takes as long as all the rest, or goes without it.
+    Raises FileNotFoundError where the playground's runtime has not been installed, and ValueError for a folder that
+    holds something else, a lesson without the states of its explorers, or a site with a broken link or a missing file.
     """
     _empty(folder)
     lessons = find_lessons(notebooks or course_folder("notebooks"))
@@ -43,7 +42,7 @@ def write_site(folder: Path, notebooks: Path | None = None) -> None:
         site.write_lesson(page)
     site.write_embeds(pages)
     site.write_search(pages)
-    site.write_front(pages)
+    site.write_front(pages, playground)
     site.write_shared()
     check_site(folder)
 
@@ -139,9 +138,9 @@ class _Writer:
         ]
         self.write("search.js", f"globalThis.frcnnEduSearch = {json.dumps(entries, ensure_ascii=False)};\n")
 
-    def write_front(self, pages: list[LessonPage]) -> None:
-        """The front page: the playground if there is one, the map, and the lessons."""
-        playground = self._playground()
+    def write_front(self, pages: list[LessonPage], with_playground: bool) -> None:
+        """The front page: the playground, the map, and the lessons."""
+        playground = self._playground() if with_playground else None
         self.render(
             "playground.html" if playground else "index.html",
             "index.html",
@@ -155,11 +154,9 @@ class _Writer:
             ],
         )
 
-    def _playground(self) -> SimpleNamespace | None:
-        """The page of the playground, whose files are written: its style sheets and its body; None if there is none."""
-        if not find_spec(PLAYGROUND):
-            return None
-        import_module(f"{PLAYGROUND}.build").write(self.folder)
+    def _playground(self) -> SimpleNamespace:
+        """The page of the playground, whose files are written: its style sheets and its body."""
+        write_playground(self.folder)
         page = (self.folder / "index.html").read_text(encoding="utf-8")
         body = re.search(r"<body[^>]*>(.*)</body>", page, re.DOTALL)
         assert body, "the page of the playground has no body"

@@ -66,7 +66,7 @@ def workshop(tmp_path_factory):
     folder = tmp_path_factory.mktemp("workshop")
     with pytest.MonkeyPatch.context() as patch:
         write_course(folder / "notebooks", patch, WORLD)
-    write_site(folder / "site", folder / "notebooks")
+    write_site(folder / "site", folder / "notebooks", playground=False)
     with served(folder / "site") as address:
         yield folder / "site", address
 

@@ -25,7 +25,7 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("course")
     with pytest.MonkeyPatch.context() as patch:
         write_course(folder / "notebooks", patch, WORLD)
-    write_site(folder / "site", folder / "notebooks")
+    write_site(folder / "site", folder / "notebooks", playground=False)
     return folder
 
 
