@@ -5,7 +5,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -48,10 +48,14 @@ TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElemen
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """Serves a folder and says nothing."""
+    """Serves a folder and says nothing, not even where a browser no longer wants what it asked for."""
 
     def log_message(self, *_: object) -> None:
         pass
+
+    def copyfile(self, source: object, outputfile: object) -> None:
+        with suppress(ConnectionError):
+            super().copyfile(source, outputfile)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from frcnn_edu.site.exporter import write_site
 
 pytestmark = pytest.mark.browser
 
+GROUND = "() => getComputedStyle(document.body).backgroundColor"
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 MOST_BYTES = 3_000_000
 WORLD = World()
@@ -112,8 +113,10 @@ def test_a_page_opens_starts_its_explorers_and_is_for_everybody(name, site, read
 def test_on_a_phone_no_page_is_wider_than_the_screen(site, reader):
     _, address = site
     opened = reader(f"{address}/index.html", **PHONE)
+    assert opened.page.evaluate(TOO_WIDE) <= 0
     for path in LESSONS:
         opened.open(f"{address}/{path.stem}.html")
+        assert opened.page.evaluate(START_ALL) == []
         assert opened.page.evaluate(TOO_WIDE) <= 0, path.stem
 
 
@@ -290,6 +293,15 @@ def test_a_score_that_only_python_could_filter_by_is_answered_from_the_page(work
     shown = numbers_in(explorer.locator(".proposals-table").inner_text())
     assert any(abs(number - widget.counts[-1]) < 0.06 for number in shown)
     assert any(abs(number - widget.recall["detections"]) < 6e-4 for number in shown)
+
+
+def test_paper_is_white_whatever_the_theme(site, reader):
+    _, address = site
+    opened = reader(f"{address}/04_box_regression.html", color_scheme="dark")
+    assert opened.page.evaluate(GROUND) == "rgb(22, 24, 27)"
+    opened.page.emulate_media(media="print")
+    assert opened.page.evaluate(GROUND) == "rgb(253, 252, 250)"
+    assert not opened.page.locator(".bar").is_visible()
 
 
 def test_the_theme_stays_from_page_to_page(site, reader):

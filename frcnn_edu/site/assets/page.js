@@ -21,9 +21,7 @@ function find(selector, Kind) {
 
 /** @param {boolean} dark */
 function useTheme(dark) {
-  const root = document.documentElement;
-  root.dataset.jpThemeLight = String(!dark); // the name that JupyterLab has for it, and the explorers know
-  root.style.colorScheme = dark ? "dark" : "light";
+  document.documentElement.dataset.jpThemeLight = String(!dark); // JupyterLab's name for it, which explorers know
   find("#theme", HTMLButtonElement)?.setAttribute("aria-pressed", String(dark));
   Reflect.get(globalThis, "frcnnEdu")?.redraw();
 }
