@@ -176,8 +176,8 @@ class BoxCanvas(anywidget.AnyWidget):
     def image(self, image: object) -> None:
         self._pixels = rgb_array(image)
         with self.hold_sync():
-            self.set_trait("_image_size", _image_traits(self._pixels)["_image_size"])
-            self.set_trait("_image_bytes", encode_image(self._pixels))
+            for name, value in _image_traits(self._pixels).items():
+                self.set_trait(name, value)
 
     @property
     def box_tensor(self) -> torch.Tensor:

@@ -82,7 +82,11 @@ def test_no_cell_is_a_wall(lesson):
 
 def test_no_output_warns_and_every_explorer_leaves_a_plain_picture(lesson):
     assert [output["text"] for output in outputs(lesson) if output.get("name") == "stderr"] == []
-    explorers = [output["data"] for output in outputs(lesson) if re.match(r"\w*(Canvas|Explorer|Life)\(", said(output))]
+    explorers = [
+        output["data"]
+        for output in outputs(lesson)
+        if re.match(r"\w*(Canvas|Explorer|Life|Detector|Machine)\(", said(output))
+    ]
     assert all({"image/jpeg", "image/png"} & set(data) for data in explorers)
     assert lesson.stat().st_size <= LARGEST_FILE
 

@@ -4,6 +4,7 @@ import { clamp, pulled } from "./handles.js";
 
 /** @type {Record<string, number[]>} */
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const DELETE = ["Delete", "Backspace"];
 const BIG_STEP = 10; // Shift's factor
 const HELP =
   "Tab: next box. Arrows: move it, or a crosshair if none is selected. Shift: ten times as far. " +
@@ -46,6 +47,7 @@ class Keyboard {
     if (event.key in ARROWS) this.onArrow(ARROWS[event.key], event);
     else if (event.key === "Tab") return this.onTab(event.shiftKey ? -1 : 1);
     else if (event.key === "Escape") this.onEscape();
+    else if (DELETE.includes(event.key)) return canvas.hooks.onDelete?.() ?? false;
     else if (event.key === "Enter" && pointer) {
       canvas.select(canvas.hovered);
       canvas.hooks.onClick?.(pointer.x, pointer.y, canvas.hovered);
