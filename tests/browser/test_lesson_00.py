@@ -128,7 +128,7 @@ def test_the_detections_follow_a_shape_that_is_dragged(lesson, live):
     disc = lesson.evaluate("[b for b, c in zip(live.answer['detections'], live.answer['captions']) if 'disc' in c][0]")
     assert disc == pytest.approx([164, 189, 216, 241], abs=6)
     assert pixels(stage(live)) != before
-    assert "disc, 52 × 52 px: found as disc" in live.locator(".box-canvas-readout").inner_text()
+    assert "52 \N{MULTIPLICATION SIGN} 52 px: found as disc" in live.locator(".box-canvas-readout").inner_text()
     assert moved > 1
 
 
