@@ -15,7 +15,8 @@
 
    Keys, with the canvas focused: Tab walks the editable boxes (all, if none is) and past the last one leaves; after
    Escape, which deselects the box, it leaves at once. Arrows move the selected box by 1 px, with Shift by 10, with Alt
-   or Ctrl they move its lower right corner. With nothing selected arrows move a crosshair, which points as the mouse does.
+   or Ctrl they move its lower right corner. Where there is no box that can be moved, arrows move a crosshair, which points
+   as the mouse does.
 
    To measure, set globalThis.boxCanvasTimings = []: each frame adds {kind, ms}, the script's time from event to drawn. */
 
