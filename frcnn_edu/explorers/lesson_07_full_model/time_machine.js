@@ -13,7 +13,7 @@ const FOUND = 0.5; // IoU from which a box has found an object
 const [TRUTH, PROPOSAL, RIGHT, WRONG] = [0, 1, 2, 3]; // the palette of TimeMachine
 const ALPHA = 0.55;
 const PLACE = { left: 34, right: 22, top: 26, bottom: 36 };
-const LEGEND_WIDTH = 185; // CSS pixels for each entry
+const LEGEND_WIDTH = 160; // CSS pixels for each entry
 
 class TimeMachine extends Explorer {
   /** @type {number[][]} */

@@ -7,7 +7,7 @@ import { onGround } from "./palette.js";
 /** @typedef {{ left: number, right: number, top: number, bottom: number }} Place */
 
 /**
- * A small canvas of its own. `draw` works in CSS pixels, on a cleared canvas.
+ * A small canvas of its own, narrower than `width` where the page is. `draw` works in CSS pixels, on a cleared canvas.
  *
  * What was painted before it came to the page had no theme to take its ink from, so it is painted again there.
  * @param {HTMLElement} parent
@@ -26,11 +26,12 @@ function addChart(parent, label, width, height, draw) {
   const paint = () => {
     painted = true;
     const ratio = window.devicePixelRatio || 1;
-    Object.assign(picture, { width: width * ratio, height: height * ratio }); // which clears it
+    const wide = picture.clientWidth || width;
+    Object.assign(picture, { width: wide * ratio, height: height * ratio }); // which clears it
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     const { color } = getComputedStyle(parent);
     Object.assign(context, { font: "12px system-ui, sans-serif", fillStyle: color, strokeStyle: color });
-    draw(context, { width, height, ink: color });
+    draw(context, { width: wide, height, ink: color });
   };
   new ResizeObserver(() => {
     if (painted) paint();
