@@ -295,11 +295,11 @@ def test_score_filter_by_keyboard_hides_and_counts(hand, canvas):
     hand.slider("Score at least").focus()
     hand.press(*["ArrowRight"] * 35)
     assert abs((canvas.min_score or 0) - 0.35) < 1e-6
-    assert hand.count == "4 of 5 shown"
+    assert hand.count == "4 of 5 boxes drawn"
     assert canvas.shown.tolist() == [True, True, True, False, True]
     assert hand.state("negative").inner_text() == "negative 0 of 1"
     hand.press("Home")
-    assert hand.count == "5 of 5 shown"
+    assert hand.count == "5 of 5 boxes drawn"
 
 
 def test_size_filter_hides_boxes_with_a_short_side(hand, canvas):
@@ -307,7 +307,7 @@ def test_size_filter_hides_boxes_with_a_short_side(hand, canvas):
     hand.press("PageUp", *["ArrowRight"] * 50)
     shown = canvas.shown.tolist()
     assert canvas.min_size > 50
-    assert hand.count == f"{sum(shown)} of 5 shown"
+    assert hand.count == f"{sum(shown)} of 5 boxes drawn"
     assert not shown[ANCHOR]
 
 
@@ -317,13 +317,13 @@ def test_legend_switches_states_by_click_and_by_key(hand, canvas):
     hand.settle()
     assert canvas.hidden_states == [2]
     hand.move(20, 280)
-    assert hand.count == "4 of 5 shown"
+    assert hand.count == "4 of 5 boxes drawn"
     assert hand.state("negative").get_attribute("aria-pressed") == "false"
     assert hand.picture() != before
     hand.state("negative").focus()
     hand.press("Space")
     assert canvas.hidden_states == []
-    assert hand.count == "5 of 5 shown"
+    assert hand.count == "5 of 5 boxes drawn"
 
 
 def test_hidden_boxes_are_not_hovered(hand, canvas):
@@ -395,7 +395,7 @@ def test_in_jupyterlab_the_live_canvas_is_shown_and_keys_reach_it(open_notebook)
     hand = Hand(notebook)
     assert hand.root.is_visible()
     assert hand.page.locator(".jp-OutputArea-output img").count() == 0, "the static picture is shown as well"
-    assert hand.count == "5 of 5 shown"
+    assert hand.count == "5 of 5 boxes drawn"
     hand.drag((140, 140), (170, 160))
     assert notebook.wait_until("not canvas.dragging and abs(canvas.boxes[0, 0] - 80) < 1e-3")
     hand.stage.focus()

@@ -56,6 +56,7 @@ class Plot {
     this.width = size.width - place.left - place.right;
     this.height = size.height - place.top - place.bottom;
     this.end = size.height;
+    this.full = size.width;
     this.x = x;
     this.y = y;
   }
@@ -92,7 +93,8 @@ class Plot {
   }
 
   /**
-   * Labels along the bottom; one that would touch the one before it is left out. Below them `name`, what they measure.
+   * Labels along the bottom, moved so that they end on the chart; one that would touch the one before it is left out.
+   * Below them `name`, what they measure.
    * @param {number[]} values
    * @param {string[]} texts
    * @param {string} name
@@ -102,9 +104,10 @@ class Plot {
     let free = 0;
     values.forEach((value, i) => {
       const half = this.context.measureText(texts[i]).width / 2 + 3;
-      if (this.across(value) - half < free) return;
-      this.context.fillText(texts[i], this.across(value), this.top + this.height + 15);
-      free = this.across(value) + half;
+      const middle = Math.min(this.across(value), this.full - half);
+      if (middle - half < free) return;
+      this.context.fillText(texts[i], middle, this.top + this.height + 15);
+      free = middle + half;
     });
     this.context.fillText(name, this.left + this.width / 2, this.end - 4);
   }
