@@ -16,11 +16,11 @@ from frcnn_edu.explorers.base import BoxCanvas, box_parts, heatmap_parts
 from frcnn_edu.explorers.bundle import bundle
 from frcnn_edu.explorers.still import Still
 from frcnn_edu.faster_rcnn import FasterRCNN, Trace
-from frcnn_edu.viz.palette import COLOR_MAP, FINE_DOTS, SKY_BLUE, STATES, WHITE, State, state_index
+from frcnn_edu.viz.palette import COLOR_MAP, FINE_DOTS, GREY, SKY_BLUE, STATES, State, state_index
 
 HERE = Path(__file__).parent
 LIVE_STATES = (
-    State("your shapes", WHITE, FINE_DOTS, width=1),
+    State("your shapes", GREY, FINE_DOTS, width=1),
     STATES[state_index("detection")],
     State("proposal", SKY_BLUE, width=1.5),
 )
