@@ -110,7 +110,6 @@ def test_no_cell_reads_a_name_that_two_others_give(lesson):
     assert given_twice({cell["id"]: cell["source"] for cell in cells(lesson, "code")}) == {}
 
 
-@pytest.mark.xfail(reason="some lessons still have to lose cells")
 def test_it_is_no_longer_than_a_lesson(lesson):
     assert len(cells(lesson)) <= MOST_CELLS
 
