@@ -284,6 +284,18 @@ def test_arrows_without_a_selection_move_a_crosshair_that_points(hand, canvas):
     assert canvas.selected == DOG
 
 
+def test_arrows_with_a_box_that_cannot_be_moved_point_from_its_middle(hand, canvas):
+    before = canvas.boxes.copy()
+    hand.where.change(lambda: setattr(canvas, "selected", POSITIVE))
+    hand.stage.focus()
+    hand.press("ArrowRight", "Delete")
+    assert (canvas.hovered, canvas.selected) == (POSITIVE, POSITIVE)
+    assert hand.spoken.startswith("#4 positive")
+    hand.press(*["ArrowLeft"] * 8)
+    assert canvas.hovered != POSITIVE, "8 pixels each: past its left border"
+    assert (canvas.boxes == before).all()
+
+
 def test_focus_by_keyboard_shows_a_ring(hand):
     hand.stage.focus()
     hand.press("Escape", "Tab", "Shift+Tab")

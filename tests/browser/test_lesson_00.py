@@ -85,12 +85,12 @@ def test_the_lesson_runs_without_an_error_anywhere(lesson):
 
 
 def test_a_committed_lesson_shows_its_pictures_before_anything_runs(open_notebook):
-    """No dead widget stands where a plain picture can, and the photograph is on the first screen."""
+    """No dead widget stands where a plain picture can, and the detector at work begins on the first screen."""
     notebook = open_notebook(LESSON)
     picture = notebook.page.locator(".jp-OutputArea-output img").first
     picture.wait_for()
     top = picture.bounding_box()["y"]
-    assert top < 600, f"the photograph starts {top:.0f} px down a screen of 900"
+    assert top < 750, f"the scene starts {top:.0f} px down a screen of 900"
     assert notebook.problems() == {}
 
 
@@ -136,7 +136,7 @@ def test_a_shape_is_drawn_named_and_deleted(lesson, live):
     live.locator("select").nth(1).select_option("ring")
     drag(lesson, on_the_scene(lesson, live, 250, 250), on_the_scene(lesson, live, 200, 196))  # up and to the left
     lesson.wait_until("live.num_named == len(live.boxes) == 8")
-    assert lesson.evaluate("abs(live.boxes[7] - [200, 196, 250, 250]).max() < 2") is True
+    assert lesson.evaluate("bool(abs(live.boxes[7] - [200, 196, 250, 250]).max() < 2)") is True
     assert lesson.evaluate("live.names[7], live.selected") == ("ring", 7)
     before = pixels(stage(live))
     lesson.page.keyboard.press("Delete")
