@@ -9,7 +9,8 @@ import { onGround } from "./palette.js";
 /**
  * A small canvas of its own, narrower than `width` where the page is. `draw` works in CSS pixels, on a cleared canvas.
  *
- * What was painted before it came to the page had no theme to take its ink from, so it is painted again there.
+ * What was painted before it came to the page had no theme to take its ink from, so it is painted again there, and
+ * when the theme changes.
  * @param {HTMLElement} parent
  * @param {string} label
  * @param {number} width
@@ -33,7 +34,12 @@ function addChart(parent, label, width, height, draw) {
     Object.assign(context, { font: "12px system-ui, sans-serif", fillStyle: color, strokeStyle: color });
     draw(context, { width: wide, height, ink: color });
   };
+  const themes = new MutationObserver(() => {
+    if (!picture.isConnected) themes.disconnect();
+    else if (painted) paint();
+  });
   new ResizeObserver(() => {
+    themes.observe(document.body, { attributeFilter: ["data-jp-theme-light"] });
     if (painted) paint();
   }).observe(picture);
   return { paint, picture };
