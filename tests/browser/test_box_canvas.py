@@ -349,7 +349,7 @@ def test_python_replaces_boxes_in_one_go(hand, canvas):
     canvas.set_boxes([[10, 10, 60, 60]] * 3, "detection", scores=[0.1, 0.2, 0.3])
     hand.settle()
     hand.move(30, 30)
-    assert hand.count == "3 of 3 shown"
+    assert hand.count == "3 of 3 boxes drawn"
     assert "#0 detection" in hand.readout
     assert "score 0.100" in hand.readout
 
