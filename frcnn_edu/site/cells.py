@@ -28,11 +28,17 @@ LEFT_OUT = {"is-it-installed"}
 LONG = 16
 """Lines of code from which it is folded."""
 
+ALIVE_CLASS = re.compile(r"[A-Z]\w*(Explorer|Canvas|Machine|Life|Detector|Question)\(")
+"""How the text of an explorer begins."""
+
 PICTURES = {"image/png": "png", "image/jpeg": "jpg"}
 
 ALIVE = "This picture moves: use the mouse, a finger or the keyboard."
 ALONE = "On a page of its own"
-NOT_ALIVE = "This needs Python: open the lesson in JupyterLab, with <code>make lab</code>."
+NOT_ALIVE = (
+    "This needs Python: open the lesson in JupyterLab, with <code>make lab</code>. "
+    'On the <a href="index.html">front page</a> a detector runs without it.'
+)
 YOUR_TURN = (
     "The exercises run in JupyterLab, with <code>make lab</code>: there you write the code, and the checks tell you "
     "what is wrong with it. Here you can read the tasks, the hints and the solutions."
@@ -132,8 +138,7 @@ class LessonPage:
         place = cell if index == 0 else f"{cell}-{index}"
         if KIND in data:
             return self._explorer(data, place)
-        looks_alive = re.match(r"[A-Z]\w*(Explorer|Canvas|Machine|Life|Question)\(", data.get("text/plain", ""))
-        if looks_alive:
+        if ALIVE_CLASS.match(data.get("text/plain", "")):
             raise ValueError(
                 f"{self.lesson.path.name}, cell {cell}: the state of an explorer was not kept; "
                 f"run `make notebooks LESSON={self.lesson.path.stem}`"

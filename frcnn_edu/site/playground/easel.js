@@ -268,7 +268,7 @@ class Easel {
       );
       const index = /** @type {number} */ (canvas.selected);
       const box = [...canvas.set.box(index)];
-      canvas.hand.grab = { index, sx: dx < 0 ? -1 : 1, sy: dy < 0 ? -1 : 1, from: [x, y], box, now: box };
+      canvas.hand.grab = { index, sx: dx < 0 ? -1 : 1, sy: dy < 0 ? -1 : 1, from: [x, y], box, now: box, drawn: false };
     });
   }
 
