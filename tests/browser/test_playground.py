@@ -81,7 +81,7 @@ class Playground:
         self.page.on("pageerror", lambda error: self.problems.append(f"uncaught: {error}"))
         self.page.on("console", self.note)
         self.page.goto(address)
-        self.page.wait_for_selector("body[data-ready]")
+        self.page.wait_for_selector("#playground[data-ready]")
 
     def only_own(self, route):
         url = route.request.url

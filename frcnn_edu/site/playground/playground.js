@@ -78,10 +78,19 @@ class Playground {
     new LevelChooser(place("levels"), this.board);
     new Funnel(place("funnel"), this.board);
     new DetectionList(place("detections"), place("nothing-found"), this.board, this.easel);
+    this.followTheme();
     this.addTools();
     this.addSliders();
     this.easel.newScene(facts.seed, false);
-    document.body.dataset.ready = "true";
+    place("playground").dataset.ready = "true";
+  }
+
+  /** What was painted has the ink of the theme that there was. */
+  followTheme() {
+    const redraw = () => this.board.redraw();
+    const attributeFilter = ["style", "data-jp-theme-light"];
+    new MutationObserver(redraw).observe(document.documentElement, { attributes: true, attributeFilter });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   }
 
   addPlates() {
@@ -202,7 +211,7 @@ class Playground {
    */
   async use(key, fetchModel) {
     this.running = true;
-    document.body.dataset.running = "true";
+    place("playground").dataset.running = "true";
     this.wanted = key;
     try {
       const onShare = (/** @type {number} */ share) => this.tell(WORDS.fetching(WORDS.runtime, share));
