@@ -62,7 +62,8 @@ def _write_snapshots(folder: Path) -> list[dict[str, Any]]:
     last = trained_steps()[-1]
     files = {step: f"detector-{step:06d}.onnx" for step in trained_steps()}
     export(load_trained(last), card, folder / files[last], half=True)
-    import onnx_ir
+
+    import onnx_ir  # now, for export says what to install where it is missing
 
     graph = onnx_ir.load(folder / files[last])
     holders = _holders(graph, load_trained(last).state_dict())
@@ -77,8 +78,11 @@ def _write_snapshots(folder: Path) -> list[dict[str, Any]]:
 
 def _holders(exported: "Model", weights: dict[str, Tensor]) -> dict[str, Any]:
     """The initializer of a graph that holds each weight. They are found by their values: the exporter renames some."""
-    values = [value for value in exported.graph.initializers.values() if value.const_value is not None]
-    constants = [(value, value.const_value.numpy().ravel()) for value in values]
+    constants = [
+        (value, value.const_value.numpy().ravel())
+        for value in exported.graph.initializers.values()
+        if value.const_value is not None
+    ]
     found = {}
     for name, weight in weights.items():
         same = [value for value, numbers in constants if np.array_equal(numbers, weight.numpy().ravel())]
