@@ -5,14 +5,12 @@ What the page computes is held to PyTorch's trace of the same pixels, stage by s
 
 import base64
 import statistics
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
 import torch
 from lesson_driver import PAD, quiet
+from site_driver import AXE, RUN_AXE, TOO_WIDE, served
 
 from frcnn_edu.course.shipped_detector import load_trained, trained_report
 from frcnn_edu.datasets import data_path
@@ -24,7 +22,7 @@ pytestmark = pytest.mark.browser
 
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
-PATIENCE_MS = 30_000
+PATIENCE_MS = 20_000
 HAND_MS = 60
 """From the hand to the drawn picture, for the shipped detector on a quiet machine."""
 DRAGS = 50
@@ -81,7 +79,7 @@ class Playground:
         self.page.on("pageerror", lambda error: self.problems.append(f"uncaught: {error}"))
         self.page.on("console", self.note)
         self.page.goto(address)
-        self.page.wait_for_selector("body[data-ready]")
+        self.page.wait_for_selector("#playground[data-ready]")
 
     def only_own(self, route):
         url = route.request.url
@@ -158,15 +156,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(folder):
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/"
-    server.shutdown()
-    server.server_close()
+    with served(folder) as address:
+        yield f"{address}/"
 
 
 @pytest.fixture(scope="module")
@@ -342,7 +333,9 @@ def test_a_detector_of_ones_own_is_loaded(playground, trained, tmp_path):
     assert_equals(playground.outputs(), trained, playground.image())
 
 
-def test_what_is_no_detector_is_refused_and_the_old_one_goes_on(playground, trained):
+def test_what_cannot_be_used_is_refused_and_the_detector_goes_on(playground, trained):
+    playground.page.locator("#camera").click()
+    playground.page.locator("#status", has_text="The camera cannot be used").wait_for()
     for name, content in (("notes.onnx", b"not a network"), ("weights.pt", b"PK")):
         playground.page.evaluate(DROP, [name, "", base64.b64encode(content).decode()])
         playground.page.locator("#status", has_text=name).wait_for()
@@ -421,7 +414,7 @@ def test_detections_are_listed_as_they_are_scored(playground):
 def test_a_phone_is_played_on_by_touch(open_playground, trained):
     playground = open_playground(**PHONE)
     page = playground.page
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.evaluate(TOO_WIDE) <= 0
     page.locator("#run").tap()
     playground.settle()
     _, x, y = playground.shapes()[-1]
@@ -442,7 +435,21 @@ def test_a_phone_is_played_on_by_touch(open_playground, trained):
     plate.scroll_into_view_if_needed()
     plate.tap(position={"x": 60, "y": 60})
     assert page.evaluate("playground.board.pinned") is not None
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.evaluate(TOO_WIDE) <= 0
+
+
+@pytest.mark.parametrize(
+    "options", [DESKTOP, DESKTOP | {"color_scheme": "dark"}, PHONE], ids=["light", "dark", "phone"]
+)
+def test_axe_finds_nothing_serious(open_playground, options):
+    """Before the detector runs, and while it does."""
+    playground = open_playground(**options)
+    for act in (lambda: None, playground.run):
+        act()
+        playground.page.evaluate("globalThis.axe !== undefined") or playground.page.add_script_tag(path=str(AXE))
+        found = playground.page.evaluate(RUN_AXE, [])
+        print({fault["id"]: fault["impact"] for fault in found})
+        assert [fault for fault in found if fault["impact"] in ("serious", "critical")] == []
 
 
 @pytest.mark.timing

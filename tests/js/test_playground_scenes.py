@@ -88,7 +88,7 @@ def test_the_detector_finds_as_much_in_them(scenes):
     maps = []
     for images in (python, page):
         dataset = list(zip(images, targets, strict=True))
-        maps.append(evaluate(model, dataset, class_names=CLASS_NAMES).map)
+        maps.append(evaluate(model, dataset, class_names=CLASS_NAMES, progress=False).map)
     print(f"mAP@0.5 on {SCENES} scenes: {maps[0]:.4f} drawn by Python, {maps[1]:.4f} by the page")
     assert maps[0] > 0.6
     assert abs(maps[0] - maps[1]) <= 0.02

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from torch import Tensor
 
 import frcnn_edu
@@ -61,25 +62,34 @@ def _write_snapshots(folder: Path) -> list[dict[str, Any]]:
     last = trained_steps()[-1]
     files = {step: f"detector-{step:06d}.onnx" for step in trained_steps()}
     export(load_trained(last), card, folder / files[last], half=True)
-    import onnx_ir
+
+    import onnx_ir  # now, for export says what to install where it is missing
 
     graph = onnx_ir.load(folder / files[last])
+    holders = _holders(graph, load_trained(last).state_dict())
     for step in trained_steps()[:-1]:
-        _put_weights(graph, load_trained(step).state_dict())
+        for name, weight in load_trained(step).state_dict().items():
+            before = holders[name].const_value
+            after = weight.numpy().reshape(before.shape).astype(before.numpy().dtype)
+            holders[name].const_value = onnx_ir.tensor(after, name=holders[name].name)
         onnx_ir.save(graph, folder / files[step])
     return [{"step": step, "file": files[step], "map": report["map"][step]} for step in trained_steps()]
 
 
-def _put_weights(exported: "Model", weights: dict[str, Tensor]) -> None:
-    """Let a graph that `export` wrote hold other weights of the same detector."""
-    import onnx_ir
-
-    for name, value in exported.graph.initializers.items():
-        weight = weights.get(name.removeprefix("model.").removesuffix(".half"))
-        if weight is not None and value.const_value is not None:
-            held = weight.numpy().astype(value.const_value.numpy().dtype)
-            assert held.shape == value.const_value.numpy().shape, f"the exporter has changed {name}"
-            value.const_value = onnx_ir.tensor(held, name=name)
+def _holders(exported: "Model", weights: dict[str, Tensor]) -> dict[str, Any]:
+    """The initializer of a graph that holds each weight. They are found by their values: the exporter renames some."""
+    constants = [
+        (value, value.const_value.numpy().ravel())
+        for value in exported.graph.initializers.values()
+        if value.const_value is not None
+    ]
+    found = {}
+    for name, weight in weights.items():
+        same = [value for value, numbers in constants if np.array_equal(numbers, weight.numpy().ravel())]
+        if len(same) != 1:
+            raise LookupError(f"{len(same)} constants of the graph are {name}, so no other weights can be put there")
+        found[name] = same[0]
+    return found
 
 
 def _variables() -> str:

@@ -1,7 +1,6 @@
 /* The easel: the picture that the detector looks at. A scene is drawn and moved on it by hand; detections lie over it. */
 
 import { createCanvas } from "../../explorers/js/canvas/box_canvas.js";
-import { handleAt } from "../../explorers/js/canvas/handles.js";
 import { drawTag } from "../../explorers/js/kit/paint.js";
 import { BLANK, LocalModel } from "./local_model.js";
 import { DETECTED, SHAPE } from "./looks.js";
@@ -62,7 +61,6 @@ class Easel {
       drawOver: (pen, view) => this.drawTags(pen, view),
     });
     this.canvas.stage.addEventListener("keydown", (event) => this.onKey(event), { capture: true });
-    this.followTouch();
     this.followDrawing();
     board.followers.push(() => this.showFound());
   }
@@ -234,23 +232,6 @@ class Easel {
     event.preventDefault();
     event.stopPropagation();
     this.remove();
-  }
-
-  /** A finger on a shape moves it; elsewhere it scrolls the page. */
-  followTouch() {
-    const { canvas } = this;
-    canvas.stage.addEventListener(
-      "touchstart",
-      (event) => {
-        if (event.touches.length !== 1) return;
-        const [{ clientX, clientY }] = event.touches;
-        const place = canvas.stage.getBoundingClientRect();
-        const [x, y] = canvas.view.toImage(clientX - place.left, clientY - place.top);
-        const held = handleAt(canvas.set, canvas.selected, canvas.view, x, y) ?? canvas.hand.boxAt(x, y, true);
-        if (held !== null) event.preventDefault();
-      },
-      { passive: false },
-    );
   }
 
   /** A mouse that is pressed beside all shapes and drawn away makes a shape between the two places. */

@@ -49,8 +49,8 @@ const place = (name) => /** @type {HTMLElement} */ (document.getElementById(name
 class Playground {
   board = new Board();
   running = false;
-  /** @type {string | null} The detector that the reader has dropped. */
-  own = null;
+  /** @type {string | null} The key of the detector that is to answer. */
+  wanted = null;
 
   /** @param {Facts} facts */
   constructor(facts) {
@@ -78,10 +78,19 @@ class Playground {
     new LevelChooser(place("levels"), this.board);
     new Funnel(place("funnel"), this.board);
     new DetectionList(place("detections"), place("nothing-found"), this.board, this.easel);
+    this.followTheme();
     this.addTools();
     this.addSliders();
     this.easel.newScene(facts.seed, false);
-    document.body.dataset.ready = "true";
+    place("playground").dataset.ready = "true";
+  }
+
+  /** What was painted has the ink of the theme that there was. */
+  followTheme() {
+    const redraw = () => this.board.redraw();
+    const attributeFilter = ["style", "data-jp-theme-light"];
+    new MutationObserver(redraw).observe(document.documentElement, { attributes: true, attributeFilter });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   }
 
   addPlates() {
@@ -185,24 +194,23 @@ class Playground {
   /** The course's detector, as it was after the step that the slider names. */
   useSnapshot() {
     const { step, file } = this.facts.snapshots[this.model.get("snapshot")];
-    this.own = null;
     return this.use(file, () => fetchBytes(file, (share) => this.tell(WORDS.fetching(WORDS.snapshot(step), share))));
   }
 
   /** @param {File} file */
   useOwn(file) {
-    this.own = file.name;
     const key = `${file.name} ${file.size} ${file.lastModified}`;
-    return this.use(key, async () => new Uint8Array(await file.arrayBuffer()));
+    return this.use(key, async () => new Uint8Array(await file.arrayBuffer()), file.name);
   }
 
   /**
    * @param {string} key
    * @param {() => Promise<Uint8Array>} fetchModel
+   * @param {string | null} [own]  The name of the reader's file
    */
-  async use(key, fetchModel) {
+  async use(key, fetchModel, own = null) {
     this.running = true;
-    document.body.dataset.running = "true";
+    place("playground").dataset.running = "true";
     this.wanted = key;
     try {
       const onShare = (/** @type {number} */ share) => this.tell(WORDS.fetching(WORDS.runtime, share));
@@ -211,15 +219,16 @@ class Playground {
       this.runner.current = detector;
       this.tell("");
       const classes = detector.metadata.class_names.length - 1;
-      place("whose").textContent = this.own ? WORDS.own(this.own, classes) : WORDS.shipped;
-      place("shipped").hidden = !this.own;
-      place("training").hidden = this.own !== null; // it has no snapshots
+      place("whose").textContent = own ? WORDS.own(own, classes) : WORDS.shipped;
+      place("shipped").hidden = !own;
+      place("training").hidden = own !== null; // it has no snapshots
       if (this.easel.image) this.runner.ask({ ...this.easel.image, since: performance.now() });
     } catch (error) {
       if (this.wanted !== key) return;
-      this.running = this.runner.current !== null;
+      this.wanted = this.runner.current?.key ?? null; // what there was goes on
+      this.running = this.wanted !== null;
       const reason = error instanceof Error ? error.message : String(error);
-      this.tell(WORDS.noDetector(this.own ?? WORDS.shipped, reason));
+      this.tell(WORDS.noDetector(own ?? WORDS.shipped, reason));
     }
   }
 

@@ -22,8 +22,8 @@ class Sources {
   }
 
   followDrops() {
-    const { body } = document;
-    const over = (/** @type {boolean} */ on) => body.classList.toggle("dropping", on);
+    const page = document.querySelector(".play");
+    const over = (/** @type {boolean} */ on) => page?.classList.toggle("dropping", on);
     document.addEventListener("dragover", (event) => {
       event.preventDefault();
       over(true);

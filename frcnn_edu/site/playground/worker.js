@@ -70,3 +70,5 @@ page.onmessage = async ({ data }) => {
     page.postMessage({ kind: "failed", of: data.kind, key: data.key, reason });
   }
 };
+
+export {};
