@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import shutil
+import zlib
 
 import numpy as np
 import pytest
@@ -166,7 +167,7 @@ def test_recorded_answers_are_pythons_and_recording_changes_nothing(name, monkey
         for trait, value in state.items():
             now = widget.get_state(trait)[trait]
             if isinstance(value, dict) and "buffer" in value:
-                assert base64.b64decode(kept["buffers"][value["buffer"]]) == bytes(now)
+                assert zlib.decompress(base64.b64decode(kept["buffers"][value["buffer"]])) == bytes(now)
             else:
                 assert now == value
 
