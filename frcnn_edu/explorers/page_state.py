@@ -6,9 +6,10 @@ script finds them as it would find a kernel. A learner's own notebooks do not ke
     {"class": "frcnn_edu.explorers.….GridExplorer", "state": {trait: value}, "buffers": {key: text},
      "answers": [{"traits": ["picture"], "given": [[0], [1]], "states": [{trait: value}, …]}]}
 
-where a value that is bytes stands in `buffers`, deflated and in base64, and is {"buffer": key} in its place. An explorer
-may have two methods: `page_traits()` returns traits that only a page needs, `recorded()` names the traits whose answers
-the page keeps, and their values.
+where a value that is bytes stands in `buffers`, deflated and in base64, and is {"buffer": key} in its place.
+
+An explorer may have two methods: `page_traits()` returns traits that only a page needs, `recorded()` names the traits
+whose answers the page keeps, and their values.
 """
 
 import base64
