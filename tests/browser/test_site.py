@@ -98,6 +98,7 @@ def test_a_page_opens_starts_its_explorers_and_is_for_everybody(name, site, read
     assert page.evaluate(START_ALL) == []
     assert page.evaluate(TOO_WIDE) <= 0
     assert page.locator("h1").count() == 1
+    assert page.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == "auto"
     total = sum(opened.loaded.values())
     print(f"{name}: {len(opened.loaded)} requests, {total / 1e6:.2f} MB")
     assert total <= MOST_BYTES or name == "index"
@@ -184,6 +185,20 @@ def test_the_menu_of_a_phone_leads_to_a_lesson_by_touch(site, reader):
     page.locator("#open-menu").tap()
     page.locator("#menu .map").get_by_label("proposals: lesson 05").tap()
     page.wait_for_url("**/05_proposals.html")
+
+
+def test_the_menu_opens_and_closes_by_keyboard(site, reader):
+    _, address = site
+    page = reader(f"{address}/01_anchors.html", viewport={"width": 900, "height": 1000}).page
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "To the text"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.locator("#menu").is_visible()
+    assert page.evaluate("document.activeElement.closest('#menu') !== null")
+    page.keyboard.press("Escape")
+    assert not page.locator("#menu").is_visible()
+    assert page.evaluate("document.activeElement.id") == "open-menu"
 
 
 # explorers
