@@ -1,10 +1,11 @@
 /* Stage 3: every anchor as a dot where it stands, coloured by what became of it. */
 
 import { drawLinks } from "../../../explorers/js/kit/paint.js";
-import { COLORS, LOOKS } from "../../../explorers/js/kit/palette.js";
+import { LOOKS } from "../../../explorers/js/kit/palette.js";
 import { fateColors } from "../looks.js";
 import { FATES } from "../pass.js";
 import { ImagePlate } from "../plate.js";
+import { FOLLOWED } from "./maps.js";
 
 /** @typedef {import("../pass.js").Pass} Pass */
 /** @typedef {import("../pass.js").Level} Level */
@@ -45,7 +46,7 @@ class AnchorsPlate extends ImagePlate {
     view.strokeBox(pen, life.box, LOOKS.start);
     const [x, y] = this.dotOf(pass, life.level, life.anchor);
     const side = this.side(pass, life.level) + 3 * view.px;
-    pen.strokeStyle = COLORS.white;
+    pen.strokeStyle = FOLLOWED;
     pen.lineWidth = 2 * view.px;
     pen.strokeRect(x - side / 2, y - side / 2, side, side);
   }

@@ -1,8 +1,7 @@
 /* Stage 1: the channels of the feature map, a tile each. */
 
-import { COLORS } from "../../../explorers/js/kit/palette.js";
 import { Plate } from "../plate.js";
-import { frame, Tiles } from "./maps.js";
+import { FOLLOWED, frame, Tiles } from "./maps.js";
 
 /** @typedef {import("../pass.js").Pass} Pass */
 /** @typedef {import("../pass.js").Level} Level */
@@ -59,7 +58,7 @@ class FeaturesPlate extends Plate {
     tiles.draw(pen, width);
     const unit = width / tiles.width;
     const { row, column } = cellOn(pass, level, life);
-    Object.assign(pen, { strokeStyle: COLORS.white, lineWidth: 1 });
+    Object.assign(pen, { strokeStyle: FOLLOWED, lineWidth: 1 });
     for (let channel = 0; channel < tiles.count; channel++) {
       const [left, top] = tiles.corner(channel);
       const [x, y] = [left + Math.floor(column / every), top + Math.floor(row / every)];

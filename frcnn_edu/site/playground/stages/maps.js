@@ -1,6 +1,8 @@
 /* Grids of small heat maps: channels of the features, objectness of each anchor shape, pooled proposals. */
 
-import { COLORS, ramp, withAlpha } from "../../../explorers/js/kit/palette.js";
+import { COLORS, LOOKS, ramp, withAlpha } from "../../../explorers/js/kit/palette.js";
+
+const FOLLOWED = LOOKS.followed.color;
 
 /** @type {Uint32Array} The ramp in 256 steps, a pixel each. */
 const STEPS = Uint32Array.from({ length: 256 }, (_, k) => {
@@ -83,7 +85,7 @@ class Tiles {
 }
 
 /**
- * Frame a rectangle so that it shows on every ground.
+ * Frame what is in the light, so that it shows on every ground.
  * @param {CanvasRenderingContext2D} pen
  * @param {number} x
  * @param {number} y
@@ -94,11 +96,11 @@ class Tiles {
 function frame(pen, x, y, width, height, line = 2) {
   for (const [style, thick] of /** @type {[string, number][]} */ ([
     [withAlpha(COLORS.black, 0.7), line + 2],
-    [COLORS.white, line],
+    [FOLLOWED, line],
   ])) {
     Object.assign(pen, { strokeStyle: style, lineWidth: thick });
     pen.strokeRect(x, y, width, height);
   }
 }
 
-export { frame, Tiles };
+export { FOLLOWED, frame, Tiles };

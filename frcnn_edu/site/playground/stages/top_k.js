@@ -13,7 +13,7 @@ const STEPS = 400; // points of the curve
 class TopKPlate extends Plate {
   /** @type {Plate["heightFor"]} */
   heightFor(width) {
-    return Math.min(0.6 * width, 260);
+    return Math.min(0.85 * width, 340);
   }
 
   /**
