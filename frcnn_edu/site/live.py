@@ -49,13 +49,16 @@ def shipped_buffers() -> dict[str, str]:
     return {key_of(content): packed(content)}
 
 
-def completed(kept: dict[str, Any]) -> dict[str, Any]:
-    """A kept state with what the course ships; raises LookupError where bytes are missing all the same."""
+def completed(kept: dict[str, Any], earlier: Mapping[str, str]) -> dict[str, Any]:
+    """A kept state with what the course ships and what the lesson has kept `earlier`, by key.
+
+    Raises LookupError where bytes are missing all the same.
+    """
+    known = shipped_buffers() | dict(earlier) | kept["buffers"]
     wanted = set(keys_in(kept))
-    buffers = kept["buffers"] | {key: text for key, text in shipped_buffers().items() if key in wanted}
-    if missing := wanted - set(buffers):
+    if missing := wanted - set(known):
         raise LookupError(f"{kept['class']} lacks the bytes {', '.join(sorted(missing))}")
-    return kept | {"buffers": buffers}
+    return kept | {"buffers": {key: text for key, text in known.items() if key in wanted}}
 
 
 def all_scripts() -> str:

@@ -187,10 +187,12 @@ def test_what_the_course_ships_need_not_be_kept_with_a_lesson(monkeypatch):
     (key,) = shipped_buffers()
     assert kept["state"]["half_weights"] == {"buffer": key}
     whole = kept["buffers"].pop(key)
-    assert completed(kept)["buffers"][key] == whole
-    del kept["buffers"][kept["state"]["boxes"]["buffer"]]
+    assert completed(kept, {})["buffers"][key] == whole
+    boxes = kept["state"]["boxes"]["buffer"]
+    earlier = {boxes: kept["buffers"].pop(boxes), "other": "AAAA"}
+    assert completed(kept, earlier)["buffers"].keys() == {*kept["buffers"], key, boxes}
     with pytest.raises(LookupError, match="HeadsExplorer lacks the bytes"):
-        completed(kept)
+        completed(kept, {})
 
 
 def test_half_precision_holds_the_shipped_heads_exactly(monkeypatch):
