@@ -53,13 +53,14 @@ class Hand {
   }
 
   /**
-   * The smallest box at a place.
+   * The smallest box at a place. What is to be moved is the selected one, of boxes that nearly coincide.
    * @param {number} x
    * @param {number} y
    * @param {boolean} [onlyEditable]
    */
   boxAt(x, y, onlyEditable = false) {
-    return this.canvas.set.smallestAt(x, y, SLACK * this.canvas.view.px, onlyEditable);
+    const { set, selected, view } = this.canvas;
+    return set.smallestAt(x, y, SLACK * view.px, { onlyEditable, preferred: onlyEditable ? selected : null });
   }
 
   /**
