@@ -71,12 +71,13 @@ def tidy(lesson: NotebookNode) -> NotebookNode:
     """The lesson without what depends on this run; idempotent."""
     lesson = nbformat.from_dict(lesson)
     lesson.metadata = NotebookNode(kernelspec=NotebookNode(KERNEL), language_info=NotebookNode(LANGUAGE))
+    known = set(shipped_buffers())
     for cell in lesson.cells:
         cell.metadata = NotebookNode({key: value for key, value in cell.metadata.items() if key == "tags"})
         if "outputs" in cell:
             cell.outputs = _joined(cell.outputs)
         for output in cell.get("outputs", []):
-            _tidy_output(output)
+            _tidy_output(output, known)
     return lesson
 
 
@@ -92,11 +93,14 @@ def _joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
     return joined
 
 
-def _tidy_output(output: NotebookNode) -> None:
+def _tidy_output(output: NotebookNode, known: set[str]) -> None:
+    """`known` are the keys of the bytes that need not be kept again; it grows."""
     data = output.get("data", {})
     data.pop(LIVE_VIEW, None)
-    for key in shipped_buffers() if KIND in data else ():
-        data[KIND].get("buffers", {}).pop(key, None)
+    if KIND in data and "buffers" in data[KIND]:
+        kept = data[KIND]["buffers"]
+        data[KIND]["buffers"] = NotebookNode({key: text for key, text in kept.items() if key not in known})
+        known |= set(kept)
     if "image/png" in data:
         _shrink(data)
     if "metadata" in output:

@@ -3,17 +3,19 @@
 `make notebooks` keeps both with the explorer's output; `frcnn_edu.site` lays them into the page, where the explorer's
 script finds them as it would find a kernel. A learner's own notebooks do not keep them: they would double in size.
 
-    {"class": "frcnn_edu.explorers.….GridExplorer", "state": {trait: value}, "buffers": {key: base64},
+    {"class": "frcnn_edu.explorers.….GridExplorer", "state": {trait: value}, "buffers": {key: text},
      "answers": [{"traits": ["picture"], "given": [[0], [1]], "states": [{trait: value}, …]}]}
 
-where a value that is bytes stands in `buffers`, and is {"buffer": key} in its place. An explorer may have two methods:
-`page_traits()` returns traits that only a page needs, `recorded()` names the traits whose answers the page keeps, and
-their values.
+where a value that is bytes stands in `buffers`, deflated and in base64, and is {"buffer": key} in its place.
+
+An explorer may have two methods: `page_traits()` returns traits that only a page needs, `recorded()` names the traits
+whose answers the page keeps, and their values.
 """
 
 import base64
 import hashlib
 import os
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -47,7 +49,7 @@ def kept_state(widget: Widget) -> dict[str, Any]:
         "class": f"{kind.__module__}.{kind.__qualname__}",
         "state": _stored(_traits(widget) | page, buffers),
         "answers": [_answers(widget, names, given, buffers) for names, given in getattr(widget, "recorded", list)()],
-        "buffers": {key: base64.b64encode(value).decode("ascii") for key, value in buffers.items()},
+        "buffers": {key: packed(value) for key, value in buffers.items()},
     }
     return {KIND: content}
 
@@ -56,6 +58,11 @@ def keys_in(kept: Mapping[str, Any]) -> Iterator[str]:
     """The keys of all buffers that a kept state names."""
     for state in (kept["state"], *(state for answers in kept["answers"] for state in answers["states"])):
         yield from (value["buffer"] for value in state.values() if isinstance(value, dict) and "buffer" in value)
+
+
+def packed(value: bytes) -> str:
+    """Bytes as a page takes them: deflated (zlib), in base64."""
+    return base64.b64encode(zlib.compress(value, 9)).decode("ascii")
 
 
 def key_of(value: bytes | memoryview) -> str:

@@ -71,6 +71,8 @@ class LessonPage:
     """File names and contents."""
     explorers: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The kept states, see `explorers.page_state`, by the names of their places."""
+    _bytes: dict[str, str] = field(default_factory=dict)
+    """What the cells so far have kept; the same bytes are kept once."""
     _described: list[str] = field(default_factory=list)
     """Names of the pictures that the next text may describe."""
 
@@ -176,7 +178,8 @@ class LessonPage:
         fallback = picture or data.get("text/html", "")
         if kept.get(NEEDS_KERNEL):
             return f'<figure class="picture">{fallback}<figcaption>{NOT_ALIVE}</figcaption></figure>'
-        self.explorers[place] = completed(kept)
+        self._bytes |= kept["buffers"]
+        self.explorers[place] = completed(kept, self._bytes)
         start = f'id="explorer-{place}" data-explorer="{place}"><div class="live"></div>'
         if not picture:
             return f'<div class="explorer-place card" {start}<div class="still">{fallback}</div></div>'

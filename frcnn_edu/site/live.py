@@ -1,6 +1,5 @@
 """The explorers of the pages: their scripts in one file, their states in a file a lesson, and each on its own."""
 
-import base64
 import inspect
 import json
 import re
@@ -14,7 +13,7 @@ from frcnn_edu import explorers
 from frcnn_edu.course.shipped_detector import load_trained
 from frcnn_edu.explorers.bundle import bundle, bundle_all, styles
 from frcnn_edu.explorers.lesson_06_roi_pooling.heads import half_weights
-from frcnn_edu.explorers.page_state import key_of, keys_in
+from frcnn_edu.explorers.page_state import key_of, keys_in, packed
 
 EXPLORERS = Path(explorers.__file__).parent
 LARGE = 400_000
@@ -44,19 +43,22 @@ def script_of(kind: str) -> str:
 
 @cache
 def shipped_buffers() -> dict[str, str]:
-    """What lessons need not keep because the course ships it: the heads of its detector, by key, in base64."""
+    """What lessons need not keep because the course ships it: the heads of its detector, by key."""
     heads = load_trained().roi_heads
     content = half_weights(heads.box_head, heads.box_predictor).tobytes()
-    return {key_of(content): base64.b64encode(content).decode("ascii")}
+    return {key_of(content): packed(content)}
 
 
-def completed(kept: dict[str, Any]) -> dict[str, Any]:
-    """A kept state with what the course ships; raises LookupError where bytes are missing all the same."""
+def completed(kept: dict[str, Any], earlier: Mapping[str, str]) -> dict[str, Any]:
+    """A kept state with what the course ships and what the lesson has kept `earlier`, by key.
+
+    Raises LookupError where bytes are missing all the same.
+    """
+    known = shipped_buffers() | dict(earlier) | kept["buffers"]
     wanted = set(keys_in(kept))
-    buffers = kept["buffers"] | {key: text for key, text in shipped_buffers().items() if key in wanted}
-    if missing := wanted - set(buffers):
+    if missing := wanted - set(known):
         raise LookupError(f"{kept['class']} lacks the bytes {', '.join(sorted(missing))}")
-    return kept | {"buffers": buffers}
+    return kept | {"buffers": {key: text for key, text in known.items() if key in wanted}}
 
 
 def all_scripts() -> str:

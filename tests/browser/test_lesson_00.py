@@ -107,6 +107,14 @@ def test_a_box_dragged_onto_the_cup_is_measured_by_the_next_cell(lesson):
     assert pixels(stage(found)) != before
 
 
+def answered(lesson, live) -> None:
+    """Wait for the answer to the newest scene: while the kernel is busy, the browser keeps a scene back."""
+    before = None
+    while (now := (lesson.evaluate("live.answer['number']"), pixels(stage(live)))) != before:
+        before = now
+        lesson.settle()
+
+
 def on_the_scene(lesson, live, x, y):
     return at(live, x, y, image_size(lesson, "live"))
 
@@ -123,10 +131,13 @@ def test_the_detections_follow_a_shape_that_is_dragged(lesson, live):
     mouse.move(*path[2], steps=5)
     lesson.wait_until("abs(live.boxes[0] - [164, 189, 216, 241]).max() < 2")
     mouse.up()
-    lesson.settle()
-    moved = lesson.wait_until("live.answer['verdicts'][0]['right'] and live.answer['number']")
-    disc = lesson.evaluate("[b for b, c in zip(live.answer['detections'], live.answer['captions']) if 'disc' in c][0]")
-    assert disc == pytest.approx([164, 189, 216, 241], abs=6)
+    answered(lesson, live)
+    lesson.wait_until(
+        "any('disc' in caption and max(abs(a - b) for a, b in zip(box, (164, 189, 216, 241))) < 6"
+        " for box, caption in zip(live.answer['detections'], live.answer['captions']))"
+    )
+    answered(lesson, live)
+    moved = lesson.evaluate("live.answer['number']")
     assert pixels(stage(live)) != before
     assert "52 \N{MULTIPLICATION SIGN} 52 px: found as disc" in live.locator(".box-canvas-readout").inner_text()
     assert moved > 1
@@ -141,7 +152,7 @@ def test_a_shape_is_drawn_named_and_deleted(lesson, live):
     before = pixels(stage(live))
     lesson.page.keyboard.press("Delete")
     lesson.wait_until("len(live.boxes) == 7 and live.selected is None")
-    lesson.settle()
+    answered(lesson, live)
     assert pixels(stage(live)) != before
     assert numbers(live)[:2] == [7, 7]
 
@@ -165,7 +176,7 @@ def test_one_control_chooses_what_is_shown(lesson, live):
     for chosen in ("proposals", "objectness"):
         live.locator("select").first.select_option(chosen)
         lesson.wait_until(f"live.stage == {chosen!r}")
-        lesson.settle()
+        answered(lesson, live)
         seen.add(pixels(stage(live)))
     assert len(seen) == 3
 
@@ -179,7 +190,7 @@ def drag_about(lesson, live, steps: int) -> None:
         mouse.move(x + 4 * (i % 20), y + 5 * i % 90)
         lesson.page.evaluate(NEXT_FRAME)
     mouse.up()
-    lesson.settle()
+    answered(lesson, live)
 
 
 SLOW = """

@@ -146,8 +146,10 @@ class Guesses {
 const live = {
   /** @type {Record<string, any>} What the explorers' scripts export, by their path. */
   scripts: {},
-  /** @type {Record<string, string>} Bytes in base64. */
+  /** @type {Record<string, string>} Bytes, deflated and in base64. */
   buffers: {},
+  /** @type {Record<string, Promise<ArrayBuffer>>} Those that have been asked for. */
+  unpacked: {},
   /** @type {Record<string, Kept>} */
   explorers: {},
   /** @type {Record<string, Model>} Those that have started, by the name of their place. */
@@ -170,17 +172,24 @@ const live = {
     Object.assign(this.explorers, explorers);
   },
 
+  /** @param {string} key */
+  unpack(key) {
+    const packed = Uint8Array.from(atob(this.buffers[key]), (letter) => letter.charCodeAt(0));
+    return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"))).arrayBuffer();
+  },
+
   /**
    * A state with its bytes in their places.
    * @param {Record<string, any>} state
    */
-  revive(state) {
-    const revived = Object.entries(state).map(([trait, value]) => {
+  async revive(state) {
+    const revived = Object.entries(state).map(async ([trait, value]) => {
       const key = value?.buffer;
       if (key === undefined) return [trait, value];
-      return [trait, new DataView(Uint8Array.from(atob(this.buffers[key]), (letter) => letter.charCodeAt(0)).buffer)];
+      this.unpacked[key] ??= this.unpack(key);
+      return [trait, new DataView((await this.unpacked[key]).slice(0))]; // its own: the hand writes into it
     });
-    return Object.fromEntries(revived);
+    return Object.fromEntries(await Promise.all(revived));
   },
 
   /**
@@ -199,8 +208,10 @@ const live = {
     const name = place.dataset.explorer ?? "";
     const kept = this.explorers[name];
     await Promise.all(kept.later.map((file) => this.fetchScript(file)));
-    const answers = kept.answers.map((one) => ({ ...one, states: one.states.map((state) => this.revive(state)) }));
-    const model = new Model(this.revive(kept.state), answers);
+    const answers = kept.answers.map(async (one) => {
+      return { ...one, states: await Promise.all(one.states.map((state) => this.revive(state))) };
+    });
+    const model = new Model(await this.revive(kept.state), await Promise.all(answers));
     this.models[name] = model;
     if (kept.script === LINKED) this.guesses.join(model);
     const exported = this.scripts[kept.script];
