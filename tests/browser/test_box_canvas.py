@@ -350,8 +350,8 @@ def test_python_replaces_boxes_in_one_go(hand, canvas):
     hand.settle()
     hand.move(30, 30)
     assert hand.count == "3 of 3 boxes drawn"
-    assert "#0 detection" in hand.readout
-    assert "score 0.100" in hand.readout
+    assert "#2 detection" in hand.readout, "of equal boxes the last, which is drawn on top"
+    assert "score 0.300" in hand.readout
 
 
 def test_python_selects(hand, canvas):
