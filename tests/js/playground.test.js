@@ -154,6 +154,21 @@ test("a proposal's pooled channel and its probabilities are its own", () => {
   assert.equal(pass().leading, 3);
 });
 
+test("a region is pooled from the level that fits its size, and never from the pooled one", () => {
+  const levels = [8, 16, 32].map((stride) => ({ name: `features.${stride}`, rows: 512 / stride }));
+  const pyramid = Object.create(Pass.prototype);
+  Object.assign(pyramid, {
+    levels: [...levels, { name: "features.pool", rows: 8 }],
+    size: { width: 640, height: 512 },
+  });
+  /** @param {number} side */
+  const from = (side) => pyramid.pooledFrom([5, 5, 5 + side, 5 + side]).name;
+  const found = [10, 111, 112, 223, 224, 447, 448, 2000].map(from);
+  const expected = [8, 8, 8, 8, 16, 16, 32, 32].map((stride) => `features.${stride}`);
+  assert.deepEqual(found, expected);
+  assert.equal(pass().pooledFrom([0, 0, 20, 20]).name, "features.0");
+});
+
 test("the shape of an anchor is said as side and ratio", () => {
   assert.equal(shapeWords(Float32Array.from([0, 0, 20, 80]), 0), "40 px · 1:4");
   assert.equal(shapeWords(Float32Array.from([0, 0, 80, 20]), 0), "40 px · 4:1");

@@ -201,7 +201,10 @@ class CoverageExplorer extends AnchorExplorer {
     });
     Object.assign(context, { fillStyle: color, strokeStyle: plot.ink, lineWidth: 0.75 });
     context.fill();
-    if (overlaps.length < CROWD) context.stroke();
+    if (overlaps.length >= CROWD) return;
+    context.globalAlpha = 0.4; // or a heap of dots is all edges
+    context.stroke();
+    context.globalAlpha = 1;
   }
 
   /**

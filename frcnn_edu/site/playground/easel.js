@@ -358,10 +358,13 @@ function planes(bytes) {
  */
 function levels(pixels, width, height) {
   const image = new ImageData(width, height);
-  const area = width * height;
-  for (let at = 0; at < area; at++) {
-    for (let k = 0; k < 3; k++) image.data[4 * at + k] = Math.round(255 * pixels[k * area + at]);
-    image.data[4 * at + 3] = 255;
+  const { data } = image;
+  const [green, blue] = [width * height, 2 * width * height];
+  for (let at = 0, to = 0; at < green; at++, to += 4) {
+    data[to] = 255 * pixels[at]; // which rounds
+    data[to + 1] = 255 * pixels[green + at];
+    data[to + 2] = 255 * pixels[blue + at];
+    data[to + 3] = 255;
   }
   return image;
 }

@@ -209,26 +209,29 @@ class Painter {
   kept = null;
   /** @type {Canvas} */
   background = { width: 0, height: 0, values: new Float32Array(0) };
+  noise = new Float32Array(0); // of the sensor, the same for all three colours
 
   /**
    * The image as the detector takes it: (3, height, width) in [0, 1], from whole levels of 0 to 255.
    * @param {Scene} scene
    */
   paint(scene) {
-    const { grain, noise } = scene;
     if (this.kept?.ground !== scene.ground || this.kept.behind !== scene.behind) {
       this.background = paintGround(scene);
       for (const one of scene.behind) paintClutter(this.background, one);
+      this.noise = Float32Array.from(scene.grain, (grain) => ((grain - 127.5) * scene.noise) / 127.5);
       this.kept = scene;
     }
     const canvas = { ...scene.size, values: this.background.values.slice() };
     for (const shape of scene.shapes) paintShape(canvas, shape);
     for (const one of scene.front) paintClutter(canvas, one);
     const { values } = canvas;
-    const area = grain.length;
-    for (let k = 0; k < values.length; k++) {
-      const value = values[k] + ((grain[k % area] - 127.5) * noise) / 127.5;
-      values[k] = Math.round(Math.min(Math.max(value, 0), 255)) / 255;
+    const { noise } = this;
+    for (let start = 0; start < values.length; start += noise.length) {
+      for (let at = 0; at < noise.length; at++) {
+        const value = values[start + at] + noise[at];
+        values[start + at] = value <= 0 ? 0 : value >= 255 ? 1 : Math.floor(value + 0.5) / 255;
+      }
     }
     return values;
   }

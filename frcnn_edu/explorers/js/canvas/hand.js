@@ -58,14 +58,16 @@ class Hand {
   }
 
   /**
-   * The smallest box at a place.
+   * The smallest box at a place. What is to be moved is the selected one, of boxes that nearly coincide.
    * @param {number} x
    * @param {number} y
    * @param {boolean} [onlyEditable]
    * @param {number} [reach]
    */
   boxAt(x, y, onlyEditable = false, reach = 1) {
-    return this.canvas.set.smallestAt(x, y, SLACK * reach * this.canvas.view.px, onlyEditable);
+    const { set, selected, view } = this.canvas;
+    const preferred = onlyEditable ? selected : null;
+    return set.smallestAt(x, y, SLACK * reach * view.px, { onlyEditable, preferred });
   }
 
   /**

@@ -58,12 +58,18 @@ class AnchorsPlate extends ImagePlate {
    * @param {number} fate
    */
   drawDots(pen, pass, level, fate) {
-    const side = this.side(pass, level) * (fate === FATES.detected ? 1.5 : 0.8);
+    const { anchors, fates } = pass;
+    const apart = this.side(pass, level);
+    const side = apart * (fate === FATES.detected ? 1.5 : 0.8);
+    const each = Math.ceil(Math.sqrt(level.perCell));
+    const first = -((each - 1) / 2) * apart - side / 2;
     const end = level.start + level.rows * level.columns * level.perCell;
-    for (let anchor = level.start; anchor < end; anchor++) {
-      if (pass.fates[anchor] !== fate) continue;
-      const [x, y] = this.dotOf(pass, level, anchor);
-      pen.fillRect(x - side / 2, y - side / 2, side, side);
+    for (let anchor = level.start, j = 4 * anchor; anchor < end; anchor++, j += 4) {
+      if (fates[anchor] !== fate) continue;
+      const shape = (anchor - level.start) % level.perCell;
+      const x = (anchors[j] + anchors[j + 2]) / 2 + first + (shape % each) * apart;
+      const y = (anchors[j + 1] + anchors[j + 3]) / 2 + first + Math.floor(shape / each) * apart;
+      pen.fillRect(x, y, side, side);
     }
   }
 
