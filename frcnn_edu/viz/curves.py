@@ -42,7 +42,8 @@ def plot_curves(
     if ax is None:
         _, ax = plt.subplots(figsize=FIGURE_SIZE, layout="constrained")
     for (name, row), (color, dashes, marker) in zip(rows.items(), CURVE_LINES, strict=False):
-        ax.plot(places[name], row, color=color, linestyle=dashes, marker=marker, markevery=None if len(row) <= FEW else [len(row) - 1], label=name)
+        marked = None if len(row) <= FEW else [len(row) - 1]
+        ax.plot(places[name], row, color=color, linestyle=dashes, marker=marker, markevery=marked, label=name)
     ax.set(xlabel=x_label, ylabel=y_label, title=title or "")
     ax.grid(alpha=0.3)
     ax.spines[["top", "right"]].set_visible(False)
