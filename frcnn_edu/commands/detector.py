@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from frcnn_edu.commands.reporting import FAILED, sentence_of
+from frcnn_edu.commands.weights import BLOOD_CELLS, weights_path
 from frcnn_edu.datasets.download import download
 from frcnn_edu.datasets.file_tree import IMAGE_SUFFIXES
 from frcnn_edu.faster_rcnn import BUILDERS, FasterRCNN
@@ -447,8 +448,11 @@ def _download_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _weights_option(parser: argparse.ArgumentParser) -> None:
-    what = "the --out of a training, whose newest weights are taken, its folder best, or what export wrote"
-    parser.add_argument("--weights", type=Path, required=True, metavar="FOLDER", help=what)
+    what = (
+        "the --out of a training, whose newest weights are taken, its folder best, or what export wrote; "
+        f"{BLOOD_CELLS} for the detector that ships"
+    )
+    parser.add_argument("--weights", type=weights_path, required=True, metavar="FOLDER", help=what)
 
 
 def _device_option(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from urllib.parse import quote
 
+from frcnn_edu.commands.weights import BLOOD_CELLS, weights_path
 from frcnn_edu.course.lessons import FIRST_LESSON, lay_lessons
 from frcnn_edu.datasets import course_folder
 
@@ -49,9 +50,9 @@ def _lab(options: argparse.Namespace) -> None:
 def _page_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
-        type=Path,
+        type=weights_path,
         metavar="FOLDER",
-        help="a detector of your own: the --out of a training, or what export wrote",
+        help=f"a detector of your own: the --out of a training, or what export wrote; or {BLOOD_CELLS}, which ships",
     )
     _server_options(parser)
 
