@@ -4,8 +4,10 @@ Both listen on this computer only. Neither loads torch: the kernels do.
 """
 
 import argparse
+import json
 import os
 import sys
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
@@ -26,10 +28,10 @@ def _lab_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _lab(options: argparse.Namespace) -> None:
-    """Lay the lessons into a folder, keep what the learner has changed there, and open the first one in JupyterLab."""
+    """Lay the lessons into a folder, keep what the learner has changed there, and open JupyterLab there."""
     _prepare()
     try:
-        from jupyterlab.labapp import LabApp
+        from jupyterlab.labapp import LabApp, get_workspaces_dir
     except ModuleNotFoundError as error:
         raise ImportError('JupyterLab is not installed: pip install "frcnn-edu[lessons]"') from error
 
@@ -43,8 +45,31 @@ def _lab(options: argparse.Namespace) -> None:
         f"Your lessons are in {options.folder}. JupyterLab starts for this computer only; Ctrl-C stops it.", flush=True
     )
     settings = {"allow_root": True, "answer_yes": True, "root_dir": root}
-    opening = ["--log-level=WARN", f"--LabApp.default_url=/lab/tree/{quote(first)}"]
-    LabApp.launch_instance([*opening, *_arguments("ServerApp", options, settings)])
+    workspaces = get_workspaces_dir()
+    opening = {"default_url": _address(workspaces, root, first), "workspaces_dir": workspaces}
+    words = [f"--LabApp.{name}={value}" for name, value in opening.items()]
+    LabApp.launch_instance(["--log-level=WARN", *words, *_arguments("ServerApp", options, settings)])
+
+
+def _address(workspaces: str, root: Path, lesson: str) -> str:
+    """Where JupyterLab goes on with what is open in these lessons, or opens this one.
+
+    That is a workspace, which JupyterLab opens a second sooner than a path; where none can be written, the path.
+    """
+    from jupyterlab_server.workspaces_handler import WorkspacesManager
+
+    name = f"frcnn-edu-{sha256(str(root / lesson).encode()).hexdigest()[:8]}"
+    widget = f"notebook:{lesson}"
+    dock = {"type": "tab-area", "currentIndex": 0, "widgets": [widget]}
+    layout = {"main": {"dock": dock, "current": widget}}
+    opened = {"layout-restorer:data": layout, widget: {"data": {"path": lesson, "factory": "Notebook"}}}
+    try:
+        manager = WorkspacesManager(workspaces)
+        if not any(key.startswith("notebook:") for key in manager.load(name)["data"]):
+            manager.save(name, json.dumps({"data": opened, "metadata": {"id": name}}))
+    except (OSError, ValueError):
+        return f"/lab/tree/{quote(lesson)}"
+    return f"/lab/workspaces/{name}"
 
 
 def _page_options(parser: argparse.ArgumentParser) -> None:

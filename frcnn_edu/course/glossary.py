@@ -67,6 +67,6 @@ TERMS = (
 
 
 def table() -> Table:
-    """The glossary as a table for a notebook."""
+    """The glossary as a table for a notebook, folded."""
     rows = [(term.english, term.korean, term.meaning, term.lesson) for term in TERMS]
-    return Table(("English", "한국어", "meaning", "lesson"), rows)
+    return Table(("English", "한국어", "meaning", "lesson"), rows, f"{len(rows)} terms: click to unfold")

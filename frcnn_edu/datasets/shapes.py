@@ -11,8 +11,11 @@ it leaves at least `min_visible` of itself and of all others visible, and every 
 Scene `index` of a `seed` and `split` is bitwise the same on every machine and in any order of drawing: its random
 numbers depend on (seed, split, index) alone, and pixels are computed only with operations that IEEE 754 rounds exactly
 (+, -, *, /, sqrt): no sin, no exp, no sum whose order a library chooses.
+
+`draw_scene` draws shapes that somebody has placed, with the same paint on the same kind of background.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypedDict, Unpack
 
@@ -21,6 +24,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from frcnn_edu.boxes import check_boxes
 from frcnn_edu.datasets import BACKGROUND
 
 CLASS_NAMES = (BACKGROUND, "disc", "ring", "square", "standing bar", "lying bar", "triangle", "cross")
@@ -168,6 +172,33 @@ class Shapes(Dataset):
         return torch.from_numpy(scene.finished()), target
 
 
+def draw_scene(
+    boxes: Tensor,
+    names: Sequence[str],
+    paints: Sequence[int],
+    background: int = 0,
+    **options: Unpack[ShapesOptions],
+) -> Tensor:
+    """Draw shapes that somebody has placed, later ones on top, painted as those of `Shapes`: (N, 4) -> (3, H, W).
+
+    Each shape fills its box, upright. `names` are their classes; `paints` choose the colours and texture of each,
+    `background` what is behind them and the noise. Options are the fields of `ShapesConfig`.
+    Raises ValueError for a name that is no class, a box without area, or lists that differ in length.
+    """
+    check_boxes(boxes, with_area=True)
+    if unknown := set(names) - set(CLASS_NAMES[1:]):
+        raise ValueError(f"names must be of {', '.join(CLASS_NAMES[1:])}; got {', '.join(sorted(unknown))}")
+    scene = _Canvas(ShapesConfig(**options), np.random.default_rng(background))
+    for box, name, seed in zip(boxes.double().numpy(), names, paints, strict=True):
+        rng = np.random.default_rng(seed)
+        corner = np.floor(box[:2])
+        half_width, half_height = (box[2:] - box[:2]) / 2
+        shape = _drawn(name, (half_width, half_height), 0.0, rng.random(), box[:2] - corner)
+        patch, part = _cut(corner - 1, shape.alpha, scene.size)
+        scene.blend(patch, scene.paint(shape, rng)[:, *part])
+    return torch.from_numpy(scene.finished())
+
+
 @dataclass
 class _Patch:
     """A part of the canvas to paint on: its rows and columns, and the opacity of the paint."""
@@ -193,26 +224,14 @@ class _Shape:
     solid_pixels: int
 
 
-class _Scene:
-    """One scene while it is drawn: the canvas, and for every pixel the object that is visible there."""
+class _Canvas:
+    """A background to paint shapes on."""
 
     def __init__(self, config: ShapesConfig, rng: np.random.Generator) -> None:
         self.config, self.rng = config, rng
-        self.size = height, width = config.height_width
-        self.owner = np.full((height, width), -1, np.int16)  # (H, W) index into boxes, -1 is background
-        self.boxes: list[Array] = []
-        self.labels: list[int] = []
-        self.whole = np.zeros(0, np.int64)  # (N,) pixels of each object
-        self.seen = np.zeros(0, np.int64)  # (N,) visible ones among them
+        self.size = config.height_width
         self.ground = 40 + 150 * rng.random() + 30 * rng.random(3)  # (3,) a tinted grey
         self.canvas = _background(config, rng, self.ground)  # (3, H, W) float32, 0 to 255
-        clutter = int(rng.integers(0, 1 + round(MOST_CLUTTER * config.difficulty)))
-        in_front = clutter // 4
-        self._clutter(clutter - in_front)
-        if rng.random() >= config.empty:
-            for _ in range(int(rng.integers(config.objects[0], config.objects[1] + 1))):
-                self._object()
-        self._clutter(in_front)
 
     def finished(self) -> Array:
         """The image with sensor noise, rounded to 8 bits, as floats in [0, 1]: (3, H, W)."""
@@ -224,11 +243,50 @@ class _Scene:
         levels = np.rint(np.clip(self.canvas, 0, 255, out=self.canvas), out=self.canvas)
         return np.divide(levels, np.float32(255), out=levels)
 
+    def blend(self, patch: _Patch, paint: Array) -> None:
+        """Paint the patch: (3, h, w), or one colour (3, 1, 1)."""
+        region = self.canvas[:, patch.rows, patch.columns]
+        step = paint - region
+        step *= patch.alpha
+        region += step
+
+    def paint(self, shape: _Shape, rng: np.random.Generator) -> Array:
+        """The colour of every pixel of a shape's sheet: flat, shaded, striped or chequered: (3, h, w)."""
+        difficulty = self.config.difficulty
+        colour = _contrasting(self.ground, 110 - 60 * difficulty, rng)  # (3, 1, 1)
+        kind, strength = rng.random(), np.float32(15 + 40 * difficulty * rng.random())
+        if kind >= 0.9 * difficulty:
+            return np.broadcast_to(colour, (3, *shape.alpha.shape))
+        if kind < 0.3 * difficulty:
+            return colour + strength * shape.u * np.float32(2 / shape.size)
+        if kind < 0.6 * difficulty:
+            return colour + strength * _stripes(shape.u if rng.random() < 0.5 else shape.v, rng)
+        return colour + strength * _stripes(shape.u, rng) * _stripes(shape.v, rng)
+
+
+class _Scene(_Canvas):
+    """One scene while it is drawn: the canvas, and for every pixel the object that is visible there."""
+
+    def __init__(self, config: ShapesConfig, rng: np.random.Generator) -> None:
+        super().__init__(config, rng)
+        self.owner = np.full(self.size, -1, np.int16)  # (H, W) index into boxes, -1 is background
+        self.boxes: list[Array] = []
+        self.labels: list[int] = []
+        self.whole = np.zeros(0, np.int64)  # (N,) pixels of each object
+        self.seen = np.zeros(0, np.int64)  # (N,) visible ones among them
+        clutter = int(rng.integers(0, 1 + round(MOST_CLUTTER * config.difficulty)))
+        in_front = clutter // 4
+        self._clutter(clutter - in_front)
+        if rng.random() >= config.empty:
+            for _ in range(int(rng.integers(config.objects[0], config.objects[1] + 1))):
+                self._object()
+        self._clutter(in_front)
+
     def _object(self) -> None:
         """Draw one object where it leaves enough of itself and of all others visible, if there is such a place."""
         label = int(self.rng.integers(1, len(self.config.classes) + 1))
         shape = _shape(self.config.classes[label - 1], self.config, self.rng)
-        paint = self._paint(shape)  # (3, h, w)
+        paint = self.paint(shape, self.rng)  # (3, h, w)
         for corner in self._corners_to_try(shape.extent):
             patch, part = _cut(corner, shape.alpha, self.size)
             solid = shape.alpha[part] > 0.5
@@ -239,7 +297,7 @@ class _Scene:
                 self.whole = np.append(self.whole, shape.solid_pixels)
                 self.boxes.append(self._box(shape.extent, corner))
                 self.labels.append(label)
-                self._blend(patch, paint[:, *part])
+                self.blend(patch, paint[:, *part])
                 return
 
     def _corners_to_try(self, extent: Array) -> Array:
@@ -263,25 +321,6 @@ class _Scene:
         height, width = self.size
         return np.clip(extent + np.concatenate((corner, corner)), 0, (width, height, width, height))  # (4,)
 
-    def _blend(self, patch: _Patch, paint: Array) -> None:
-        region = self.canvas[:, patch.rows, patch.columns]
-        step = paint - region
-        step *= patch.alpha
-        region += step
-
-    def _paint(self, shape: _Shape) -> Array:
-        """The colour of every pixel of a shape's sheet: flat, shaded, striped or chequered: (3, h, w)."""
-        rng, difficulty = self.rng, self.config.difficulty
-        colour = _contrasting(self.ground, 110 - 60 * difficulty, rng)  # (3, 1, 1)
-        kind, strength = rng.random(), np.float32(15 + 40 * difficulty * rng.random())
-        if kind >= 0.9 * difficulty:
-            return np.broadcast_to(colour, (3, *shape.alpha.shape))
-        if kind < 0.3 * difficulty:
-            return colour + strength * shape.u * np.float32(2 / shape.size)
-        if kind < 0.6 * difficulty:
-            return colour + strength * _stripes(shape.u if rng.random() < 0.5 else shape.v, rng)
-        return colour + strength * _stripes(shape.u, rng) * _stripes(shape.v, rng)
-
     def _clutter(self, count: int) -> None:
         for kind in self.rng.random(count):
             paint = _contrasting(self.ground, 30, self.rng)  # (3, 1, 1)
@@ -303,7 +342,7 @@ class _Scene:
         along = np.clip(dx * (across / length2) + dy * (down / length2), 0, 1)  # (h, w)
         distance = _length(dx - along * across, dy - along * down)
         patch.alpha = np.clip(np.float32(1 + self.rng.random()) - distance, 0, 1)
-        self._blend(patch, paint)
+        self.blend(patch, paint)
 
     def _blob(self, paint: Array) -> None:
         """A blob with a soft edge."""
@@ -313,14 +352,14 @@ class _Scene:
         dx, dy = patch.offsets(x, y)
         falloff = np.clip(1 - (dx * dx + dy * dy) / np.float32(radius * radius), 0, 1)  # (h, w)
         patch.alpha = falloff * falloff
-        self._blend(patch, paint)
+        self.blend(patch, paint)
 
     def _specks(self, paint: Array) -> None:
         """A handful of dots, too small to be discs."""
         for x, y in self.rng.random((SPECKS, 2)) * self.size[::-1]:
             patch = _window(x - 3, y - 3, x + 3, y + 3, self.size)
             patch.alpha = np.clip(2 - _length(*patch.offsets(x, y)), 0, 1)
-            self._blend(patch, paint)
+            self.blend(patch, paint)
 
 
 def _shape(name: str, config: ShapesConfig, rng: np.random.Generator) -> _Shape:
@@ -330,34 +369,41 @@ def _shape(name: str, config: ShapesConfig, rng: np.random.Generator) -> _Shape:
     half_width = size / ratio / 2 if name == "standing bar" else size / 2
     half_height = size / ratio / 2 if name == "lying bar" else size / 2
     slope = 0.0 if name in ROUND else config.lean * (2 * rng.random() - 1)
+    return _drawn(name, (half_width, half_height), slope, detail, rng.random(2))
+
+
+def _drawn(name: str, half_sides: tuple[float, float], slope: float, detail: float, place: Array) -> _Shape:
+    """A shape on a sheet of its own; `place` is where its extent begins between two pixels, x and y in [0, 1)."""
+    half_width, half_height = half_sides
     cos = 1 / np.sqrt(1 + slope * slope)
     sin = slope * cos
     corners = _corners(name, half_width, half_height, detail)  # (K, 2) along the shape's own axes
     turned = corners * cos + corners[:, ::-1] * np.array([-sin, sin])  # (K, 2) x, y from the middle
     low, high = turned.min(axis=0), turned.max(axis=0)
-    middle = 1 - low + rng.random(2)  # a margin of one pixel, and middles between pixels
+    middle = 1 - low + place  # a margin of one pixel
     columns, rows = np.ceil(middle + high + 1).astype(int)
     dx, dy = _offsets(slice(0, columns), middle[0]), _offsets(slice(0, rows), middle[1])[:, None]
     u = dx * np.float32(cos) + dy * np.float32(sin)  # (h, w)
     v = dy * np.float32(cos) - dx * np.float32(sin)
     alpha = np.clip(0.5 - _distance(name, u, v, half_width, half_height, detail), 0, 1)
-    return _Shape(np.concatenate((middle + low, middle + high)), alpha, u, v, size, int(np.count_nonzero(alpha > 0.5)))
+    extent, size = np.concatenate((middle + low, middle + high)), 2 * max(half_sides)
+    return _Shape(extent, alpha, u, v, size, int(np.count_nonzero(alpha > 0.5)))
 
 
 def _distance(name: str, u: Array, v: Array, half_width: float, half_height: float, detail: float) -> Array:
     """Signed distance of each pixel from the shape, negative inside: (h, w) pixels."""
     a, b = np.float32(half_width), np.float32(half_height)
     if name == "disc":
-        return _length(u, v) - a
+        return _length(u, v * (a / b)) - a
     if name == "ring":
-        radius = _length(u, v)
+        radius = _length(u, v * (a / b))
         return np.maximum(radius - a, a * np.float32(_between(RING_HOLE, detail)) - radius)
     if name == "triangle":
         slant = np.sqrt(a * a + 4 * b * b)
         return np.maximum((2 * b * np.abs(u) - a * (v + b)) / slant, v - b)
     across, down = np.abs(u), np.abs(v)
     if name == "cross":
-        arm = a * np.float32(_between(CROSS_ARM, detail))
+        arm = min(a, b) * np.float32(_between(CROSS_ARM, detail))
         return np.minimum(np.maximum(across - a, down - arm), np.maximum(across - arm, down - b))
     return np.maximum(across - a, down - b)
 
@@ -368,7 +414,7 @@ def _corners(name: str, half_width: float, half_height: float, detail: float) ->
     if name == "triangle":
         return np.array([(0, -b), (-a, b), (a, b)])
     if name == "cross":
-        arm = a * _between(CROSS_ARM, detail)
+        arm = min(a, b) * _between(CROSS_ARM, detail)
         return np.array([(x * p, y * q) for p, q in ((a, arm), (arm, b)) for x in (-1, 1) for y in (-1, 1)])
     return np.array([(-a, -b), (a, -b), (-a, b), (a, b)])
 

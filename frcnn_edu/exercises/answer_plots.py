@@ -148,11 +148,11 @@ def loss_curve(case: tuple, right: Tensor, answer: Tensor) -> Figure:
 
 
 def loss_bars(case: tuple, right: Tensor, answer: Tensor) -> Figure:
-    """Both losses of the RPN as bars."""
+    """Both halves of the RPN's loss as bars."""
     figure, (axes,) = _figure(4.6, 3.0)
     for shift, values, style in ((-0.2, right, EXPECTED), (0.2, answer, YOURS)):
         axes.bar_label(axes.bar([shift, 1 + shift], values.tolist(), width=0.38, **style), fmt="%.3g")
-    axes.set(ylabel="loss", xticks=[0, 1], xticklabels=["classification", "regression"])
+    axes.set(ylabel="loss", xticks=[0, 1], xticklabels=["objectness half", "box half"])
     axes.margins(y=0.3)
     axes.legend(loc="upper center", ncols=2)
     return figure

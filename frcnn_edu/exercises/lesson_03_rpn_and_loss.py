@@ -106,20 +106,20 @@ def _bce(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 PARTS = {
-    "classification": "Does it take the log of a logit, or of a sigmoid that has rounded to 0 or 1? "
+    "objectness half": "Does it take the log of a logit, or of a sigmoid that has rounded to 0 or 1? "
     "binary_cross_entropy_with_logits takes logits and stays finite.",
-    "regression": "Is there a division by 0, or a mean of nothing?",
+    "box half": "Is there a division by 0, or a mean of nothing?",
 }
-"""The two losses, and what is likely if one is NaN or infinite."""
+"""The two halves, and what is likely if one is NaN or infinite."""
 
 STEPS = ({"entropy", "sampled", "cls_count"}, {"regressed", "reg_count", "distance", "balance", "error"})
-"""The steps of either loss."""
+"""The steps of either half."""
 
-TWO = "It should return two numbers: `return classification, regression`."
+TWO = "It should return two numbers: `return objectness_half, box_half`."
 
 
 class RPNLoss(Exercise):
-    """`rpn_loss(logits, deltas, labels, target_deltas)`: classification and regression, two numbers."""
+    """`rpn_loss(logits, deltas, labels, target_deltas)`: objectness half and box half, two numbers."""
 
     name = "rpn_loss"
     arguments = ("logits", "deltas", "labels", "target_deltas")
@@ -131,7 +131,7 @@ class RPNLoss(Exercise):
             "logits of ±200, where the sigmoid rounds to 0 or 1",
             *(rows("-200 200 150 -150 1")[0], *_anchors([1, 0, 1, 0, -1], 5)[1:]),
         ),
-        Case("labels of which none is positive: then the regression is 0", *_anchors([0, 0, -1, 0, -1, 0, -1], 4)),
+        Case("labels of which none is positive: then the box half is 0", *_anchors([0, 0, -1, 0, -1, 0, -1], 4)),
     )
     tolerance = 1e-4
     draw = staticmethod(answer_plots.loss_bars)
@@ -144,10 +144,10 @@ class RPNLoss(Exercise):
         "Only log(p) of positives is summed: add log(1 - p) of the negatives.": lambda z, y: -y * logsigmoid(z),
         "Only log(1 - p) of negatives is summed: add log(p) of the positives.": lambda z, y: (y - 1) * logsigmoid(-z),
         "The cross-entropy has the wrong sign: it is minus the log of the probability.": lambda z, y: -_bce(z, y),
-        "The classification is a squared error: take the cross-entropy.": lambda z, y: (z.sigmoid() - y) ** 2,
+        "The objectness half is a squared error: take the cross-entropy.": lambda z, y: (z.sigmoid() - y) ** 2,
         "The log has base 2: take the natural one.": lambda z, y: _bce(z, y) / math.log(2),
     }
-    # Masks of the anchors that are classified and of those that are counted, and their targets.
+    # Masks of the anchors that are scored and of those that are counted, and their targets.
     sampled = Step(lambda y: (y >= 0, y >= 0, y)) | {
         "Anchors labelled -1 count as background, but they were not sampled: "
         "leave them out, with labels >= 0.": lambda y: (y >= -1, y >= -1, y.clamp(min=0)),
@@ -155,15 +155,17 @@ class RPNLoss(Exercise):
         "leave them out, with labels >= 0.": lambda y: (y >= -1, y >= 0, y.clamp(min=0)),
         "Anchors labelled -1 take part with the target -1, but were not sampled: "
         "leave them out, with labels >= 0.": lambda y: (y >= -1, y >= -1, y),
-        "Only positives are classified: the negatives, labelled 0, were sampled, too.": lambda y: (y == 1, y == 1, y),
-        "Only negatives are classified: the positives, labelled 1, were sampled, too.": lambda y: (y == 0, y == 0, y),
+        "Only positives are scored: the negatives, labelled 0, were sampled, too.": lambda y: (y == 1, y == 1, y),
+        "Only negatives are scored: the positives, labelled 1, were sampled, too.": lambda y: (y == 0, y == 0, y),
     }
     cls_count = Step(lambda y, counted: counted.sum()) | {
-        "The classification is divided by the number of all anchors: take the sampled ones.": lambda y, counted: len(y),
-        "The classification is divided by the number of positives: "
+        "The objectness half is divided by the number of all anchors: take the sampled ones.": lambda y, counted: len(
+            y
+        ),
+        "The objectness half is divided by the number of positives: "
         "take the sampled anchors, labels >= 0.": lambda y, counted: (y == 1).sum(),
-        "The classification is a plain sum: divide it by the number of sampled anchors.": lambda y, counted: 1,
-        "The classification is divided by 256: take the number of sampled anchors.": lambda y, counted: 256,
+        "The objectness half is a plain sum: divide it by the number of sampled anchors.": lambda y, counted: 1,
+        "The objectness half is divided by 256: take the number of sampled anchors.": lambda y, counted: 256,
     }
     regressed = Step(lambda y: y == 1) | {
         "Negatives regress, too, but only positives have a box as their target: labels == 1.": lambda y: y >= 0,
@@ -171,29 +173,29 @@ class RPNLoss(Exercise):
         "Negatives regress instead of positives: labels == 1.": lambda y: y == 0,
     }
     reg_count = Step(lambda y: (y >= 0).sum()) | {
-        "The regression is divided by the number of positives: take the sampled anchors.": lambda y: (y == 1).sum(),
-        "The regression is divided by the number of all anchors: take the sampled ones.": len,
-        "The regression is a mean over the positives' four numbers: take their sum (reduction='sum'), "
+        "The box half is divided by the number of positives: take the sampled anchors.": lambda y: (y == 1).sum(),
+        "The box half is divided by the number of all anchors: take the sampled ones.": len,
+        "The box half is a mean over the positives' four numbers: take their sum (reduction='sum'), "
         "and divide by the number of sampled anchors.": lambda y: 4 * (y == 1).sum(),
-        "The regression is divided by four times the sampled anchors: "
+        "The box half is divided by four times the sampled anchors: "
         "the four numbers of an anchor are summed, not averaged.": lambda y: 4 * (y >= 0).sum(),
-        "The regression is a plain sum: divide it by the number of sampled anchors.": lambda y: 1,
-        "The regression is divided by 256: take the number of sampled anchors.": lambda y: 256,
+        "The box half is a plain sum: divide it by the number of sampled anchors.": lambda y: 1,
+        "The box half is divided by 256: take the number of sampled anchors.": lambda y: 256,
     }
     distance = Step(lambda error: smooth_l1(error, BETA)) | {
         "Smooth L1 has a beta of 1, PyTorch's default: it should be 1/9.": lambda error: smooth_l1(error, 1.0),
-        "The regression is plain L1, |x|: take smooth L1 with a beta of 1/9.": torch.abs,
-        "The regression is a sum of squares: take smooth L1 with a beta of 1/9.": torch.square,
-        "The regression is x²/2 everywhere: take smooth L1 with a beta of 1/9.": lambda error: error**2 / 2,
-        "The regression is the Huber loss, 1/9 of smooth L1: divide it by beta.": lambda e: BETA * smooth_l1(e, BETA),
+        "The box half is plain L1, |x|: take smooth L1 with a beta of 1/9.": torch.abs,
+        "The box half is a sum of squares: take smooth L1 with a beta of 1/9.": torch.square,
+        "The box half is x²/2 everywhere: take smooth L1 with a beta of 1/9.": lambda error: error**2 / 2,
+        "The box half is the Huber loss, 1/9 of smooth L1: divide it by beta.": lambda e: BETA * smooth_l1(e, BETA),
     }
     balance = Step(1) | {
-        "The regression is multiplied by 10, the paper's lambda. That goes with a division by the number of cells; "
-        "here both losses are divided by the sampled anchors, and there is no lambda.": 10,
+        "The box half is multiplied by 10, the paper's lambda. That goes with a division by the number of cells; "
+        "here both halves are divided by the sampled anchors, and there is no lambda.": 10,
     }
     returned = Step(lambda cls, reg: (cls, reg)) | {
-        "The two are exchanged: the classification comes first, then the regression.": lambda cls, reg: (reg, cls),
-        "The first of the two is their sum: return classification and regression.": lambda cls, reg: (cls + reg, reg),
+        "The two are exchanged: the objectness half comes first, then the box half.": lambda cls, reg: (reg, cls),
+        "The first of the two is their sum: return the two halves.": lambda cls, reg: (cls + reg, reg),
     }
     error = Step(lambda deltas, targets: deltas - targets) | {
         "The targets are not used: the error is deltas - target_deltas.": lambda deltas, targets: deltas,

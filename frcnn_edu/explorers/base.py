@@ -33,7 +33,7 @@ import traitlets
 from frcnn_edu.explorers.bundle import bundle, styles
 from frcnn_edu.explorers.still import Grid, Still
 from frcnn_edu.explorers.wire import ArrayTrait, box_array, encode_image, float_array, rgb_array
-from frcnn_edu.viz.palette import STATES, State, state_index
+from frcnn_edu.viz.palette import COLOR_MAP, STATES, State, state_index
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -176,8 +176,8 @@ class BoxCanvas(anywidget.AnyWidget):
     def image(self, image: object) -> None:
         self._pixels = rgb_array(image)
         with self.hold_sync():
-            self.set_trait("_image_size", _image_traits(self._pixels)["_image_size"])
-            self.set_trait("_image_bytes", encode_image(self._pixels))
+            for name, value in _image_traits(self._pixels).items():
+                self.set_trait(name, value)
 
     @property
     def box_tensor(self) -> torch.Tensor:
@@ -210,7 +210,7 @@ class BoxCanvas(anywidget.AnyWidget):
                 setattr(self, name, value)
 
     def set_heatmap(
-        self, values: object, stride: float, alpha: float = 0.6, colormap: str = "viridis", offset: float = 0.5
+        self, values: object, stride: float, alpha: float = 0.6, colormap: str = COLOR_MAP, offset: float = 0.5
     ) -> None:
         """Lay a map of numbers in [0, 1] over the image, one cell every `stride` pixels: (h, w).
 

@@ -57,10 +57,10 @@ TEXT_COLORS = {
 }
 """Hues that text is written in: on light and on dark ground, each with a contrast of 4.5 to 1 or more."""
 
-COLOR_MAP = "cividis"
-"""matplotlib's name for the ramp from small values to large ones, which reads the same without colour vision."""
+COLOR_MAP = "Blues_r"
+"""matplotlib's name for the ramp from small values to large ones: lightness alone, and no hue that a box has on it."""
 
-RAMP = ("#00224E", "#1A386F", "#434E6C", "#61656F", "#7D7C78", "#9B9476", "#BCAE6C", "#DEC958", "#FEE838")
+RAMP = ("#08306B", "#08519C", "#2171B5", "#4292C6", "#6CAED6", "#9FCAE1", "#C7DBEF", "#DFEBF7", "#F7FBFF")
 """The colours of `COLOR_MAP`, evenly spaced, for whoever has no matplotlib."""
 
 DASHED = (7, 5)

@@ -12,11 +12,13 @@ CELL = "text-align: left; vertical-align: top; padding: 4px 12px 4px 0"
 class Table:
     """Rows of text under a header; text in backticks is shown as code.
 
+    With a `summary` a notebook shows that line alone, and the table once it is clicked.
     Raises ValueError for a row that has not as many cells as the header.
     """
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
+    summary: str = ""
 
     def __post_init__(self) -> None:
         for number, row in enumerate(self.rows):
@@ -30,7 +32,8 @@ class Table:
         head = "".join(f'<th style="{CELL}">{_html(text)}</th>' for text in self.header)
         rows = ["".join(f'<td style="{CELL}">{_html(text)}</td>' for text in row) for row in self.rows]
         body = "\n".join(f"<tr>{row}</tr>" for row in rows)
-        return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+        table = f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+        return f"<details><summary>{_html(self.summary)}</summary>\n{table}\n</details>" if self.summary else table
 
 
 def _html(text: str) -> str:

@@ -284,6 +284,18 @@ def test_arrows_without_a_selection_move_a_crosshair_that_points(hand, canvas):
     assert canvas.selected == DOG
 
 
+def test_arrows_with_a_box_that_cannot_be_moved_point_from_its_middle(hand, canvas):
+    before = canvas.boxes.copy()
+    hand.where.change(lambda: setattr(canvas, "selected", POSITIVE))
+    hand.stage.focus()
+    hand.press("ArrowRight", "Delete")
+    assert (canvas.hovered, canvas.selected) == (POSITIVE, POSITIVE)
+    assert hand.spoken.startswith("#4 positive")
+    hand.press(*["ArrowLeft"] * 8)
+    assert canvas.hovered != POSITIVE, "8 pixels each: past its left border"
+    assert (canvas.boxes == before).all()
+
+
 def test_focus_by_keyboard_shows_a_ring(hand):
     hand.stage.focus()
     hand.press("Escape", "Tab", "Shift+Tab")
@@ -295,11 +307,11 @@ def test_score_filter_by_keyboard_hides_and_counts(hand, canvas):
     hand.slider("Score at least").focus()
     hand.press(*["ArrowRight"] * 35)
     assert abs((canvas.min_score or 0) - 0.35) < 1e-6
-    assert hand.count == "4 of 5 shown"
+    assert hand.count == "4 of 5 boxes drawn"
     assert canvas.shown.tolist() == [True, True, True, False, True]
     assert hand.state("negative").inner_text() == "negative 0 of 1"
     hand.press("Home")
-    assert hand.count == "5 of 5 shown"
+    assert hand.count == "5 of 5 boxes drawn"
 
 
 def test_size_filter_hides_boxes_with_a_short_side(hand, canvas):
@@ -307,7 +319,7 @@ def test_size_filter_hides_boxes_with_a_short_side(hand, canvas):
     hand.press("PageUp", *["ArrowRight"] * 50)
     shown = canvas.shown.tolist()
     assert canvas.min_size > 50
-    assert hand.count == f"{sum(shown)} of 5 shown"
+    assert hand.count == f"{sum(shown)} of 5 boxes drawn"
     assert not shown[ANCHOR]
 
 
@@ -317,13 +329,13 @@ def test_legend_switches_states_by_click_and_by_key(hand, canvas):
     hand.settle()
     assert canvas.hidden_states == [2]
     hand.move(20, 280)
-    assert hand.count == "4 of 5 shown"
+    assert hand.count == "4 of 5 boxes drawn"
     assert hand.state("negative").get_attribute("aria-pressed") == "false"
     assert hand.picture() != before
     hand.state("negative").focus()
     hand.press("Space")
     assert canvas.hidden_states == []
-    assert hand.count == "5 of 5 shown"
+    assert hand.count == "5 of 5 boxes drawn"
 
 
 def test_hidden_boxes_are_not_hovered(hand, canvas):
@@ -337,7 +349,7 @@ def test_python_replaces_boxes_in_one_go(hand, canvas):
     canvas.set_boxes([[10, 10, 60, 60]] * 3, "detection", scores=[0.1, 0.2, 0.3])
     hand.settle()
     hand.move(30, 30)
-    assert hand.count == "3 of 3 shown"
+    assert hand.count == "3 of 3 boxes drawn"
     assert "#0 detection" in hand.readout
     assert "score 0.100" in hand.readout
 
@@ -395,7 +407,7 @@ def test_in_jupyterlab_the_live_canvas_is_shown_and_keys_reach_it(open_notebook)
     hand = Hand(notebook)
     assert hand.root.is_visible()
     assert hand.page.locator(".jp-OutputArea-output img").count() == 0, "the static picture is shown as well"
-    assert hand.count == "5 of 5 shown"
+    assert hand.count == "5 of 5 boxes drawn"
     hand.drag((140, 140), (170, 160))
     assert notebook.wait_until("not canvas.dragging and abs(canvas.boxes[0, 0] - 80) < 1e-3")
     hand.stage.focus()

@@ -1,79 +1,230 @@
 """Lesson 00 in a real JupyterLab: it runs from top to bottom, and its explorers obey mouse, keyboard and Python."""
 
 import json
+import statistics
 
 import pytest
-from lesson_driver import assert_within_a_frame, control, drag, pixels, place, script_ms, slider_ms
+from lesson_driver import (
+    NEXT_FRAME,
+    TIMINGS,
+    assert_within_a_frame,
+    control,
+    drag,
+    explorer,
+    image_size,
+    numbers,
+    pixels,
+    place,
+    quiet,
+    script_ms,
+    slider_ms,
+)
 from lesson_files import NOTEBOOKS
 
 pytestmark = pytest.mark.browser
 
 LESSON = NOTEBOOKS / "00_overview.ipynb"
 IMAGE_SIZE = (600, 400)
+MINE, LIFE = 2, 3
+"""Which canvases of the lesson: the learner's own box, one anchor's life."""
+HAND_TO_PICTURE_MS = 120
 
 
 @pytest.fixture(scope="module")
 def lesson(open_lesson):
-    return open_lesson(LESSON)
+    lesson = open_lesson(LESSON)
+    lesson.execute("START_SCENE = list(live.kinds), live.boxes.tolist()")
+    return lesson
 
 
 @pytest.fixture
 def life(lesson):
     """The explorer of one anchor's life, as it first stands: the cup's best anchor, at step 1."""
     lesson.execute("life.anchor, life.step, life.progress = int(matches.iou.argmax()), 1, 0.0")
-    explorer = lesson.page.locator(".box-canvas").nth(1)
-    bring_into_view(explorer)
+    found = lesson.page.locator(".box-canvas").nth(LIFE)
+    bring_into_view(found)
     lesson.page.mouse.move(2, 2)  # off the picture, or the arrows start from there
     lesson.settle()
-    return explorer
+    return found
 
 
-def stage(explorer):
+@pytest.fixture
+def live(lesson):
+    """The detector at work, on its first scene."""
+    lesson.execute("live.set_shapes(*START_SCENE)")
+    lesson.execute("live.stage, live.kind, live.background = 'detections', 'disc', 0")
+    found = explorer(lesson, "live")
+    lesson.page.mouse.move(2, 2)
+    lesson.settle()
+    return found
+
+
+def stage(found):
     """The picture of the explorer, without what stands beside it."""
-    return explorer.locator(".box-canvas-stage")
+    return found.locator(".box-canvas-stage")
 
 
-def bring_into_view(explorer) -> None:
+def bring_into_view(found) -> None:
     """Scroll the picture to the middle of the screen, and return once the page stands still."""
     before = None
-    while (here := stage(explorer).bounding_box()) != before:
+    while (here := stage(found).bounding_box()) != before:
         before = here
-        stage(explorer).evaluate("stage => stage.scrollIntoView({block: 'center'})")
-        explorer.page.wait_for_timeout(150)  # Lab lays out the cells that come into view, and all below moves
+        stage(found).evaluate("stage => stage.scrollIntoView({block: 'center'})")
+        found.page.wait_for_timeout(150)  # Lab lays out the cells that come into view, and all below moves
 
 
-def at(explorer, x: float, y: float) -> tuple[float, float]:
+def at(found, x: float, y: float, size=IMAGE_SIZE) -> tuple[float, float]:
     """Where the image's pixel (x, y) lies on the page."""
-    bring_into_view(explorer)
-    return place(explorer, x, y, IMAGE_SIZE)
+    bring_into_view(found)
+    return place(found, x, y, size)
 
 
 def test_the_lesson_runs_without_an_error_anywhere(lesson):
-    assert lesson.page.locator(".box-canvas").count() == 4
+    assert lesson.page.locator(".box-canvas").count() == 6
     assert lesson.problems() == {}
 
 
 def test_a_committed_lesson_shows_its_pictures_before_anything_runs(open_notebook):
-    """No dead widget stands where a plain picture can, and the photograph is on the first screen."""
+    """No dead widget stands where a plain picture can, and the detector at work begins on the first screen."""
     notebook = open_notebook(LESSON)
     picture = notebook.page.locator(".jp-OutputArea-output img").first
     picture.wait_for()
     top = picture.bounding_box()["y"]
-    assert top < 600, f"the photograph starts {top:.0f} px down a screen of 900"
+    assert top < 750, f"the scene starts {top:.0f} px down a screen of 900"
     assert notebook.problems() == {}
 
 
 def test_a_box_dragged_onto_the_cup_is_measured_by_the_next_cell(lesson):
-    explorer = lesson.page.locator(".box-canvas").first
-    bring_into_view(explorer)
-    before = pixels(stage(explorer))
+    found = lesson.page.locator(".box-canvas").nth(MINE)
+    bring_into_view(found)
+    before = pixels(stage(found))
     assert lesson.evaluate("box_iou(mine.box_tensor, cup).item()") == 0
-    drag(lesson, at(explorer, 90, 100), at(explorer, 290, 170))
+    drag(lesson, at(found, 90, 100), at(found, 290, 170))
     lesson.wait_until("abs(mine.boxes[0] - [230, 110, 350, 230]).max() < 1.5")
     assert lesson.evaluate("box_iou(mine.box_tensor, cup).item()") > 0.15
     lesson.page.keyboard.press("ArrowRight")  # still selected
     assert lesson.wait_until("mine.boxes[0, 0] > 230.5")
-    assert pixels(stage(explorer)) != before
+    assert pixels(stage(found)) != before
+
+
+def answered(lesson, live) -> None:
+    """Wait for the answer to the newest scene: while the kernel is busy, the browser keeps a scene back."""
+    before = None
+    while (now := (lesson.evaluate("live.answer['number']"), pixels(stage(live)))) != before:
+        before = now
+        lesson.settle()
+
+
+def on_the_scene(lesson, live, x, y):
+    return at(live, x, y, image_size(lesson, "live"))
+
+
+def test_the_detections_follow_a_shape_that_is_dragged(lesson, live):
+    """Halfway, with the button still down, the detector has found the disc anew; at the end it is where it was laid."""
+    before, (named, shapes) = pixels(stage(live)), numbers(live)[:2]
+    assert (named, shapes) == (7, 7)
+    mouse, path = lesson.page.mouse, [on_the_scene(lesson, live, x, y) for x, y in ((48, 52), (180, 150), (190, 215))]
+    mouse.move(*path[0])
+    mouse.down()
+    mouse.move(*path[1], steps=5)
+    lesson.wait_until("live.boxes[0, 0] > 150")
+    mouse.move(*path[2], steps=5)
+    lesson.wait_until("abs(live.boxes[0] - [164, 189, 216, 241]).max() < 2")
+    mouse.up()
+    answered(lesson, live)
+    lesson.wait_until(
+        "any('disc' in caption and max(abs(a - b) for a, b in zip(box, (164, 189, 216, 241))) < 6"
+        " for box, caption in zip(live.answer['detections'], live.answer['captions']))"
+    )
+    answered(lesson, live)
+    moved = lesson.evaluate("live.answer['number']")
+    assert pixels(stage(live)) != before
+    assert "52 \N{MULTIPLICATION SIGN} 52 px: found as disc" in live.locator(".box-canvas-readout").inner_text()
+    assert moved > 1
+
+
+def test_a_shape_is_drawn_named_and_deleted(lesson, live):
+    live.locator("select").nth(1).select_option("ring")
+    drag(lesson, on_the_scene(lesson, live, 250, 250), on_the_scene(lesson, live, 200, 196))  # up and to the left
+    lesson.wait_until("live.num_named == len(live.boxes) == 8")
+    assert lesson.evaluate("bool(abs(live.boxes[7] - [200, 196, 250, 250]).max() < 2)") is True
+    assert lesson.evaluate("live.names[7], live.selected") == ("ring", 7)
+    before = pixels(stage(live))
+    lesson.page.keyboard.press("Delete")
+    lesson.wait_until("len(live.boxes) == 7 and live.selected is None")
+    answered(lesson, live)
+    assert pixels(stage(live)) != before
+    assert numbers(live)[:2] == [7, 7]
+
+
+def test_the_keyboard_walks_moves_stretches_and_deletes_shapes(lesson, live):
+    stage(live).focus()
+    for key in ("Tab", "Shift+ArrowRight", "Shift+ArrowDown", "Alt+Shift+ArrowRight"):
+        lesson.page.keyboard.press(key)
+    lesson.wait_until("live.boxes[0].tolist() == [32, 36, 94, 88]")
+    lesson.page.keyboard.press("Tab")
+    lesson.page.keyboard.press("Delete")
+    lesson.wait_until("len(live.boxes) == 6 and 'ring' not in live.names")
+    live.get_by_role("button", name="Add one").press("Enter")
+    lesson.wait_until("len(live.boxes) == 7 and live.selected == 6")
+    lesson.page.keyboard.press("ArrowRight")
+    lesson.wait_until("live.boxes[6, 0] == 99")
+
+
+def test_one_control_chooses_what_is_shown(lesson, live):
+    seen = {pixels(stage(live))}
+    for chosen in ("proposals", "objectness"):
+        live.locator("select").first.select_option(chosen)
+        lesson.wait_until(f"live.stage == {chosen!r}")
+        answered(lesson, live)
+        seen.add(pixels(stage(live)))
+    assert len(seen) == 3
+
+
+def drag_about(lesson, live, steps: int) -> None:
+    """Carry the disc to and fro, a step a frame."""
+    mouse, (x, y) = lesson.page.mouse, on_the_scene(lesson, live, 48, 52)
+    mouse.move(x, y)
+    mouse.down()
+    for i in range(1, steps + 1):
+        mouse.move(x + 4 * (i % 20), y + 5 * i % 90)
+        lesson.page.evaluate(NEXT_FRAME)
+    mouse.up()
+    answered(lesson, live)
+
+
+SLOW = """
+from time import sleep
+asked, fast = [], LiveDetector._ask
+def slow(self, number=None):
+    asked.append(number)
+    sleep(0.3)
+    fast(self, number)
+LiveDetector._ask = slow
+"""
+
+
+def test_a_slow_kernel_answers_less_often_and_ends_with_the_newest_scene(lesson, live):
+    lesson.execute(SLOW)
+    drag_about(lesson, live, 60)
+    last = lesson.wait_until("live.answer['number'] == live._scene['number'] and asked[-1]")
+    lesson.execute("LiveDetector._ask = fast")
+    told = lesson.evaluate("[number for number in asked if number]")
+    assert told == sorted(set(told)), "each scene is answered once, and none after a newer one"
+    assert last == told[-1] >= 60
+    assert len(told) < 30, "frames are dropped"
+
+
+@pytest.mark.timing
+def test_the_picture_follows_the_hand_within_its_time(lesson, live):
+    drag_about(lesson, live, 10)
+    lesson.page.evaluate("globalThis.boxCanvasTimings = []")
+    drag_about(lesson, live, 100)
+    waited = lesson.page.evaluate(TIMINGS, "answer")
+    median = statistics.median(waited)
+    print(f"hand to picture: median of {len(waited)} {median:.0f} ms, longest {max(waited):.0f} ms")
+    assert len(waited) >= 10
+    assert median <= HAND_TO_PICTURE_MS or not quiet()
 
 
 def test_a_click_follows_the_best_anchor_of_the_nearest_place(lesson, life):

@@ -24,7 +24,7 @@ EXPLORERS = ("pair", "lab", "steps")
 """The lesson's explorers by their names in its kernel, in the order of the page."""
 
 CELLS = (
-    *("map", "guess", "iou-one", "iou-many", "pair-explorer", "label-thresholds", "label-rule"),
+    *("map", "guess", "iou-one", "iou-many", "iou-anchors", "pair-explorer", "label-thresholds", "label-rule"),
     *("label-package", "lab", "ties", "sample-explorer"),
 )
 """The cells that make the lesson's explorers, and those that they need."""

@@ -44,7 +44,8 @@ def agree(lesson, found):
     """The table says what the package computes of the boxes that Python knows."""
     expected = lesson.evaluate("encode_boxes(hand.box_tensor[1:], hand.box_tensor[:1])[0].tolist()")
     assert shown_deltas(found) == pytest.approx(expected, abs=THREE_DECIMALS)
-    assert numbers(found) == pytest.approx([lesson.evaluate("hand.iou")], abs=THREE_DECIMALS)
+    third = lesson.evaluate("box_iou(hand.decoded[None], hand.box_tensor[1:]).item()")
+    assert numbers(found) == pytest.approx([third, lesson.evaluate("hand.iou")], abs=THREE_DECIMALS)
 
 
 def test_an_object_dragged_by_mouse_changes_the_deltas(lesson):
@@ -63,19 +64,20 @@ def test_an_object_dragged_by_mouse_changes_the_deltas(lesson):
     agree(lesson, found)
 
 
-def test_a_delta_dragged_by_keyboard_moves_the_box(lesson):
+def test_a_delta_dragged_by_keyboard_moves_the_third_box_alone(lesson):
     found = explorer(lesson, "hand")
-    before, dw = lesson.evaluate("hand.boxes.tolist()"), shown_deltas(found)[2]
+    picture, before = pixels(found), lesson.evaluate("hand.boxes.tolist()")
     control(found, "dw").focus()
     for _ in range(10):
         lesson.page.keyboard.press("ArrowRight")
-    lesson.wait_until(f"hand.deltas[2] > {dw + 0.085}")
+    lesson.wait_until("abs(hand.sent[2] - 0.1) < 1e-6")
     lesson.settle()
-    anchor, target = lesson.evaluate("hand.boxes.tolist()")
-    assert anchor == before[0]
-    assert target[0] < before[1][0]
-    assert target[2] > before[1][2], "wider to both sides"
-    assert target[1::2] == pytest.approx(before[1][1::2], abs=1e-3)
+    assert lesson.evaluate("hand.boxes.tolist()") == before
+    anchor, moved = before[0], lesson.evaluate("hand.decoded.tolist()")
+    assert moved[0] < anchor[0]
+    assert moved[2] > anchor[2], "wider to both sides"
+    assert moved[1::2] == pytest.approx(anchor[1::2], abs=1e-3)
+    assert pixels(found) != picture
     agree(lesson, found)
 
 
@@ -92,14 +94,14 @@ def test_scaling_both_boxes_changes_pixels_and_keeps_deltas(lesson):
     agree(lesson, found)
 
 
-def test_deltas_set_in_python_move_the_box_and_the_sliders(lesson):
+def test_sent_the_right_way_from_python_the_third_box_lies_on_the_object(lesson):
     found = explorer(lesson, "hand")
     picture = pixels(found)
-    lesson.execute("hand.deltas = (-0.25, 0.5, 0.3, -0.4)")
+    lesson.execute("hand.sent = tuple(hand.deltas.tolist())")
     lesson.settle()
     assert pixels(found) != picture
-    assert shown_deltas(found) == pytest.approx([-0.25, 0.5, 0.3, -0.4], abs=1.1e-3)
-    assert float(control(found, "dy").input_value()) == pytest.approx(0.5, abs=6e-3)
+    assert numbers(found)[0] == pytest.approx(1, abs=THREE_DECIMALS)
+    assert float(control(found, "dy").input_value()) == pytest.approx(lesson.evaluate("hand.sent[1]"), abs=6e-3)
     agree(lesson, found)
 
 

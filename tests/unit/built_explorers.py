@@ -14,7 +14,7 @@ from frcnn_edu.course.shipped_detector import load_trained
 from frcnn_edu.datasets.photos import Photo
 from frcnn_edu.datasets.shapes import Shapes
 from frcnn_edu.explorers import BoxCanvas, Question
-from frcnn_edu.explorers.lesson_00_overview import AnchorLife
+from frcnn_edu.explorers.lesson_00_overview import AnchorLife, LiveDetector
 from frcnn_edu.explorers.lesson_01_anchors import (
     CoverageExplorer,
     GridExplorer,
@@ -135,6 +135,7 @@ class World:
         return {
             "BoxCanvas": lambda: BoxCanvas(image, boxes, "ground truth", editable=True, **named),
             "AnchorLife": self.anchor_life,
+            "LiveDetector": lambda: LiveDetector(self.model),
             "RatioExplorer": lambda: RatioExplorer(image, boxes, size=80.0, ratio=0.5, **named),
             "GridExplorer": lambda: GridExplorer(image, boxes, sizes=(32, 64, 128), **named),
             "OddShapeExplorer": lambda: OddShapeExplorer(image, boxes[:1], **named | {"captions": captions[:1]}),

@@ -127,7 +127,15 @@ def test_a_table_has_every_cell_and_no_other_markup(table):
     assert html.count("<tr>") == len(table.rows) + 1
     assert html.count("<td") == len(table.rows) * len(table.header)
     assert "`" not in html
-    assert re.sub(r"</?(table|thead|tbody|tr|th|td|code)( style=\"[^\"]*\")?>", "", html).count("<") == 0
+    assert (
+        re.sub(r"</?(table|thead|tbody|tr|th|td|code|details|summary)( style=\"[^\"]*\")?>", "", html).count("<") == 0
+    )
+
+
+def test_the_glossary_is_folded_and_the_card_is_not():
+    html = glossary.table()._repr_html_()
+    assert re.match(rf"<details><summary>{len(glossary.TERMS)} terms.*</summary>\n<table>", html)
+    assert "<details" not in conventions.table()._repr_html_()
 
 
 def test_rows_of_unequal_length_raise():

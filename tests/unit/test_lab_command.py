@@ -1,5 +1,6 @@
 """The commands that open the course: what they tell JupyterLab and Voila, and that they do not wait for torch."""
 
+import json
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ def started(monkeypatch, tmp_path):
         monkeypatch.setattr(app, "launch_instance", calls.append)
     for variable in ("PATH", "JUPYTER_CONFIG_PATH", "WEIGHTS"):
         monkeypatch.setenv(variable, "before")
+    monkeypatch.setenv("JUPYTERLAB_WORKSPACES_DIR", str(tmp_path / "workspaces"))
     monkeypatch.chdir(tmp_path)
     return calls
 
@@ -29,7 +31,7 @@ def started(monkeypatch, tmp_path):
     ("folder", "root", "opened"),
     [
         ([], ".", "my_lessons/00_overview.ipynb"),
-        (["a b/c"], ".", "a%20b/c/00_overview.ipynb"),
+        (["a b/c"], ".", "a b/c/00_overview.ipynb"),
         (["."], ".", "00_overview.ipynb"),
         (["../elsewhere"], "../elsewhere", "00_overview.ipynb"),
     ],
@@ -38,8 +40,35 @@ def test_lab_shows_the_folder_one_is_in_and_opens_the_first_lesson(started, fold
     assert main(["lab", *folder]) == 0
     (arguments,) = started
     assert f"--ServerApp.root_dir={Path(root).resolve()}" in arguments
-    assert f"--LabApp.default_url=/lab/tree/{opened}" in arguments
+    (workspace,) = Path("workspaces").iterdir()
+    content = json.loads(workspace.read_text())
+    assert f"--LabApp.default_url=/lab/workspaces/{content['metadata']['id']}" in arguments
+    assert f"--LabApp.workspaces_dir={workspace.parent.resolve()}" in arguments
+    assert content["data"][f"notebook:{opened}"]["data"]["path"] == opened
     assert (Path(*folder or ["my_lessons"]) / "00_overview.ipynb").exists()
+
+
+@pytest.mark.parametrize("left_open", [["notebook:my_lessons/03_rpn_and_loss.ipynb"], []])
+def test_lab_goes_on_with_what_is_open_and_opens_the_first_lesson_where_nothing_is(started, left_open):
+    main(["lab"])
+    (workspace,) = Path("workspaces").iterdir()
+    content = json.loads(workspace.read_text())
+    workspace.write_text(json.dumps(content | {"data": {key: {} for key in left_open}}))
+    main(["lab"])
+    now = json.loads(workspace.read_text())["data"]
+    assert [key for key in now if key.startswith("notebook:")] == (
+        left_open or ["notebook:my_lessons/00_overview.ipynb"]
+    )
+
+
+@pytest.mark.parametrize("spoil", [lambda place: place.write_text("a file"), lambda place: place.mkdir()])
+def test_where_no_workspace_can_be_kept_the_lesson_is_opened_by_its_path(started, spoil):
+    main(["lab", "a b"])
+    (workspace,) = Path("workspaces").iterdir()
+    workspace.unlink()
+    spoil(workspace)
+    main(["lab", "a b"])
+    assert "--LabApp.default_url=/lab/tree/a%20b/00_overview.ipynb" in started[1]
 
 
 @pytest.mark.parametrize("command", ["lab", "page"])

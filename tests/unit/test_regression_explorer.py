@@ -43,11 +43,21 @@ def test_the_deltas_are_shifts_in_anchor_sides_and_logs_of_ratios():
 
 @given(anchor=st.tuples(corner, sides), dx=st.floats(-1, 1), dh=st.floats(-1.5, 1.5))
 @settings(max_examples=30, deadline=None)
-def test_deltas_that_are_assigned_move_the_object_and_are_read_back(anchor, dx, dh):
-    explorer = DeltaExplorer(IMAGE, box(*anchor), box(*anchor))
-    explorer.deltas = [dx, 0.25, -0.5, dh]
-    torch.testing.assert_close(explorer.deltas, torch.tensor([dx, 0.25, -0.5, dh]), atol=2e-3, rtol=1e-3)
-    torch.testing.assert_close(explorer.box_tensor[0], box(*anchor))
+def test_deltas_that_are_sent_move_the_third_box_and_no_other(anchor, dx, dh):
+    explorer = DeltaExplorer(IMAGE, box(*anchor), TARGET)
+    torch.testing.assert_close(explorer.decoded, box(*anchor), atol=1e-3, rtol=1e-5)
+    explorer.sent = (dx, 0.25, -0.5, dh)
+    back = encode_boxes(explorer.decoded[None], box(*anchor)[None])[0]
+    torch.testing.assert_close(back, torch.tensor([dx, 0.25, -0.5, dh]), atol=2e-3, rtol=1e-3)
+    torch.testing.assert_close(explorer.box_tensor, torch.stack([box(*anchor), TARGET]))
+
+
+def test_sent_by_the_deltas_between_them_the_anchor_becomes_the_object():
+    explorer = DeltaExplorer(IMAGE, ANCHOR, TARGET)
+    explorer.sent = tuple(explorer.deltas.tolist())
+    torch.testing.assert_close(explorer.decoded, TARGET)
+    with pytest.raises(traitlets.TraitError, match="four numbers"):
+        explorer.sent = (0, 0)
 
 
 @pytest.mark.parametrize("factor", [0.25, 3])

@@ -8,7 +8,18 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from frcnn_edu.datasets.shapes import CLASS_NAMES, HARD, PLAIN, Shapes, ShapesConfig, ShapesOptions, _Scene
+from frcnn_edu.datasets.shapes import (
+    CLASS_NAMES,
+    HARD,
+    PLAIN,
+    Shapes,
+    ShapesConfig,
+    ShapesOptions,
+    _drawn,
+    _Scene,
+    _shape,
+    draw_scene,
+)
 
 FIRST_FIVE = "41928f32cabbaaa5206d0be535edfd5c02bcb3c4a8fb2f6481e0829a132561b0"
 """SHA-256 of the first five default scenes and their targets. A change of it is a change of everybody's data set."""
@@ -227,3 +238,59 @@ def test_settings_that_make_no_scene_are_refused_by_name(options, words):
 def test_the_smallest_image_holds_every_class(name):
     scenes = Shapes(20, image_size=32, sizes=(6, 31), classes=(name,), empty=0)
     assert sum(len(scenes[index][1]["labels"]) for index in range(20)) > 10
+
+
+# Scenes that somebody has placed
+
+
+@pytest.mark.parametrize("name", CLASS_NAMES[1:])
+def test_a_placed_shape_fills_its_box(name):
+    boxes = torch.tensor([[40.25, 60.5, 120.75, 100.0], [150.0, 20.0, 190.0, 140.5], [20.5, 130.0, 84.5, 194.0]])
+    ground = draw_scene(boxes[:0], [], [], difficulty=0)
+    for box in boxes:
+        image = draw_scene(box[None], [name], [3], difficulty=0)
+        ys, xs = ((image - ground).abs().amax(dim=0) > 0.2).nonzero().unbind(1)
+        seen = torch.tensor([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
+        assert (seen - box).abs().max() < 4, f"{name} in {box.tolist()} is drawn in {seen.tolist()}"
+
+
+@pytest.mark.parametrize("name", CLASS_NAMES[1:])
+def test_it_is_drawn_as_in_generated_scenes(name):
+    """Of the same box and detail the sheet is the same."""
+    for seed in range(5):
+        shape = _shape(name, ShapesConfig(lean=0), np.random.default_rng(seed))
+        detail = np.random.default_rng(seed).random(2)[1]
+        half_width, half_height = (shape.extent[2:] - shape.extent[:2]) / 2
+        again = _drawn(name, (half_width, half_height), 0.0, detail, shape.extent[:2] - 1)
+        assert again.alpha.shape == shape.alpha.shape
+        assert np.abs(again.alpha - shape.alpha).max() < 1e-4
+
+
+def test_moving_one_shape_leaves_the_rest_of_the_picture_as_it_was():
+    boxes = torch.tensor([[20.0, 20, 70, 70], [150, 150, 220, 220]])
+    before = draw_scene(boxes, ["disc", "cross"], [1, 2], background=5)
+    boxes[1] -= 30
+    after = draw_scene(boxes, ["disc", "cross"], [1, 2], background=5)
+    assert torch.equal(before[:, :110, :110], after[:, :110, :110])
+    assert not torch.equal(before, after)
+    assert not torch.equal(before, draw_scene(boxes, ["disc", "cross"], [1, 2], background=6))
+
+
+def test_later_shapes_lie_on_top():
+    boxes = torch.tensor([[50.0, 50, 100, 100], [50, 50, 100, 100]])
+    alone = draw_scene(boxes[:1], ["square"], [2])
+    assert torch.equal(draw_scene(boxes, ["disc", "square"], [1, 2])[:, 60:90, 60:90], alone[:, 60:90, 60:90])
+
+
+@pytest.mark.parametrize(
+    ("box", "name", "words"),
+    [((10, 10, 10, 40), "disc", "boxes"), ((40, 10, 10, 40), "disc", "boxes"), ((10, 10, 40, 40), "star", "star")],
+)
+def test_a_placed_shape_that_cannot_be_drawn_is_refused(box, name, words):
+    with pytest.raises(ValueError, match=words):
+        draw_scene(torch.tensor([box]).float(), [name], [0])
+
+
+def test_a_shape_may_reach_out_of_the_picture():
+    boxes = torch.tensor([[-20.0, -20, 30, 30], [240, 100, 300, 150], [300, 300, 340, 340]])
+    assert draw_scene(boxes, ["disc", "cross", "ring"], [0, 1, 2]).shape == (3, 256, 256)

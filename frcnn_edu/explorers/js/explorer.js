@@ -13,9 +13,9 @@ import { floats, Listeners, tell } from "./kit/traits.js";
 class Explorer {
   /**
    * @param {Context} context
-   * @param {{ pointerStep?: number }} [options]
+   * @param {{ pointerStep?: number, ownBoxes?: boolean }} [options]
    */
-  constructor({ model, el }, { pointerStep } = {}) {
+  constructor({ model, el }, options = {}) {
     this.model = model;
     this.listeners = new Listeners(model);
     const [picture, side] = columns(el);
@@ -23,13 +23,15 @@ class Explorer {
     this.canvas = createCanvas({
       model,
       el: picture,
-      pointerStep,
+      ...options,
       onPointer: (x, y) => this.onPointer(x, y),
       onLeave: () => this.onLeave(),
       onHover: (index) => this.onHover(index),
       onSelect: (index) => this.onSelect(index),
       onClick: (x, y, index) => this.onClick(x, y, index),
       onBoxesChanged: (boxes, what) => this.onBoxesChanged(boxes, what),
+      onDraw: (box) => this.onDraw(box),
+      onDelete: () => this.onDelete(),
       drawUnder: (context, view) => this.drawUnder(context, view),
       drawOver: (context, view) => this.drawOver(context, view),
     });
@@ -65,6 +67,18 @@ class Explorer {
    * @param {Change} _what
    */
   onBoxesChanged(_boxes, _what) {}
+
+  /**
+   * @param {import("./detector/boxes.js").Box} _box
+   * @returns {number | null}
+   */
+  onDraw(_box) {
+    return null;
+  }
+
+  onDelete() {
+    return false;
+  }
 
   /**
    * @param {CanvasRenderingContext2D} _context

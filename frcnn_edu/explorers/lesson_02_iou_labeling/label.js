@@ -12,7 +12,7 @@ import { wholeNumber } from "../js/kit/words.js";
 /** @typedef {import("../js/detector/matching.js").Matches} Matches */
 
 const [TRUTH, BY_IOU, BY_RULE, UNSURE, BACKGROUND, DROPPED] = [0, 1, 2, 3, 4, 5]; // LABEL_STATES
-const ALPHA = [0, 255, 255, 120, 70, 0]; // of a square in the mosaic, by state; MOSAIC_ALPHA has the same
+const ALPHA = [0, 255, 255, 120, 110, 0]; // of a square in the mosaic, by state; MOSAIC_ALPHA has the same
 const SHADE = 0.35; // how much the mosaic darkens the image
 const WORDS = [
   "",

@@ -43,7 +43,7 @@ LABEL_STATES = (
     State("over the border", PURPLE, dash=DASH_DOT, width=1),
 )
 """What labelling can make of an anchor; the script has the same order."""
-MOSAIC_ALPHA = {BY_IOU: 255, BY_RULE: 255, UNSURE: 120, BACKGROUND: 70, DROPPED: 0, TRUTH: 0}
+MOSAIC_ALPHA = {BY_IOU: 255, BY_RULE: 255, UNSURE: 120, BACKGROUND: 110, DROPPED: 0, TRUTH: 0}
 """How opaque an anchor's square in the mosaic is, by its state. The script has the same."""
 SHADE = 0.35
 """How much the mosaic darkens the image, to stand out. The script has the same."""

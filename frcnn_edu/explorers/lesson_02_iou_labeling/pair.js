@@ -52,7 +52,7 @@ class IoUExplorer extends Explorer {
   get shifts() {
     const [x, y, width, height] = centerSize(this.anchor);
     return {
-      name: "anchor shifted sideways, in pixels",
+      name: "IoU if the anchor is shifted sideways, in pixels",
       at: (shift) => boxAround([x + shift * width, y, width, height]),
       ticks: SHIFTS,
       texts: SHIFTS.map((shift) => shortNumber(shift * width)),
@@ -63,7 +63,7 @@ class IoUExplorer extends Explorer {
   get scales() {
     const [x, y, width, height] = centerSize(this.anchor);
     return {
-      name: "anchor scaled, both sides times",
+      name: "IoU if the anchor is scaled, both sides times",
       at: (log) => boxAround([x, y, 4 ** log * width, 4 ** log * height]),
       ticks: FACTORS.map((factor) => Math.log(factor) / Math.log(4)),
       texts: FACTORS.map(String),

@@ -1,15 +1,29 @@
-/* SampleExplorer: the anchors that a step draws. Python draws them; the script shows the tally. */
+/* SampleExplorer: the anchors that a step draws. Python draws them; the script shows the tally, and a dot for each. */
 
+import { boxAt, centerSize } from "../js/detector/boxes.js";
 import { Explorer, explorer } from "../js/explorer.js";
 import { element } from "../js/kit/layout.js";
-import { percent, wholeNumber } from "../js/kit/words.js";
+import { drawDots } from "../js/kit/paint.js";
+import { percent, sides, wholeNumber } from "../js/kit/words.js";
 
 /** @typedef {import("../js/explorer.js").Context} Context */
 
 const BAR = 300; // CSS pixels that stand for the whole batch
-const STATES = [1, 2]; // positive and negative in the palette
+const [POSITIVE, NEGATIVE] = [1, 2]; // in the palette
+const STATES = [POSITIVE, NEGATIVE];
+const NAMES = ["", "positive", "negative"];
+/** @type {[number, number][]} A state and the radius of its dots in CSS pixels, the few on top. */
+const DOTS = [
+  [NEGATIVE, 2.5],
+  [POSITIVE, 4],
+];
+const NEAR = 8; // CSS pixels from a dot that still point at it
+const HINT = "Dots: centres of the anchors that are drawn. Point at one to see its box.";
 
 class SampleExplorer extends Explorer {
+  /** @type {number | null} The anchor whose dot is under the pointer. */
+  pointed = null;
+
   /** @param {Context} context */
   constructor(context) {
     super(context);
@@ -44,6 +58,58 @@ class SampleExplorer extends Explorer {
       part.style.background = this.canvas.palette[STATES[i]].color;
     });
     this.figures.children[0].after(bar);
+  }
+
+  /** @param {number} state */
+  drawn(state) {
+    const { states } = this.canvas;
+    return [...states.keys()].filter((i) => states[i] === state);
+  }
+
+  /** @param {number} index */
+  centerOf(index) {
+    return centerSize(boxAt(this.canvas.boxes, index)).slice(0, 2);
+  }
+
+  /** @param {number | null} index */
+  point(index) {
+    this.pointed = index;
+    const { states, boxes } = this.canvas;
+    this.canvas.setReadout(index === null ? HINT : `${NAMES[states[index]]}, ${sides(boxAt(boxes, index))}`);
+    this.canvas.redraw();
+  }
+
+  onBoxesChanged() {
+    this.point(null);
+    this.canvas.redraw("under");
+  }
+
+  /** @type {Explorer["onPointer"]} */
+  onPointer(x, y) {
+    /** @type {(index: number) => number} */
+    const distance = (index) => Math.hypot(this.centerOf(index)[0] - x, this.centerOf(index)[1] - y);
+    const near = [POSITIVE, NEGATIVE].flatMap((state) => this.drawn(state));
+    const nearest = near.sort((a, b) => distance(a) - distance(b))[0];
+    this.point(nearest !== undefined && distance(nearest) < NEAR * this.canvas.view.px ? nearest : null);
+  }
+
+  onLeave() {
+    this.point(null);
+  }
+
+  /** @type {Explorer["drawUnder"]} */
+  drawUnder(context, view) {
+    for (const [state, radius] of DOTS) {
+      const places = this.drawn(state).map((index) => this.centerOf(index));
+      drawDots(context, view, places, radius, this.canvas.palette[state].color);
+    }
+  }
+
+  /** @type {Explorer["drawOver"]} */
+  drawOver(context, view) {
+    const { boxes, states } = this.canvas;
+    if (this.pointed === null || this.pointed >= states.length) return;
+    view.strokeBox(context, boxAt(boxes, this.pointed), states[this.pointed], { fill: 0.15, wider: 1 });
   }
 }
 

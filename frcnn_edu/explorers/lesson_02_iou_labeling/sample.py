@@ -1,11 +1,13 @@
 """The anchors that one training step looks at."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 import traitlets
+from matplotlib.axes import Axes
 from torch import Tensor
 
 from frcnn_edu.anchors import PAPER_ASPECT_RATIOS, PAPER_SIZES, base_anchors, grid_anchors
@@ -19,12 +21,20 @@ from frcnn_edu.matching import NEGATIVE, POSITIVE, BalancedSampler, Matcher, Sam
 from frcnn_edu.viz.palette import GREEN, STATES, State, state_index
 
 HERE = Path(__file__).parent
-SAMPLE_STATES = (STATES[state_index("ground truth")], State("positive", GREEN, width=1.5), LABEL_STATES[BACKGROUND])
+SAMPLE_STATES = (
+    STATES[state_index("ground truth")],
+    State("positive", GREEN, width=1.5, label="positive (dots)"),
+    replace(LABEL_STATES[BACKGROUND], label="negative (dots)"),
+)
+TRUTH, ONE, ZERO = range(3)
+DOT = {ONE: 30, ZERO: 12}
+"""Square points of a dot in the plain picture."""
 
 
 class SampleExplorer(BoxCanvas):
     """The anchors that one training step looks at, on one of several photographs, drawn by `BalancedSampler`.
 
+    Each is a dot at its centre; pointing at one shows its box, and the legend shows all boxes of a label.
     Raises ValueError where there is no photograph.
     """
 
@@ -40,6 +50,8 @@ class SampleExplorer(BoxCanvas):
     positive_fraction = traitlets.Float(0.5, min=0, max=1).tag(sync=True)
 
     width = traitlets.Int(560, min=100).tag(sync=True)
+
+    hidden_states = traitlets.List(traitlets.Int(), [ONE, ZERO]).tag(sync=True)
 
     num_pictures = traitlets.Int(1).tag(sync=True)
     tally = traitlets.Tuple((0, 0, 0, 0)).tag(sync=True)
@@ -71,6 +83,13 @@ class SampleExplorer(BoxCanvas):
         sampler = BalancedSampler(self.batch_size, self.positive_fraction)
         return sampler(self.labels, torch.Generator().manual_seed(self.step))
 
+    def draw(self, axes: Axes) -> None:
+        """The dots."""
+        centers = self.box_tensor.unflatten(1, (2, 2)).mean(dim=1)  # (N, 2)
+        for state, area in reversed(DOT.items()):
+            x, y = centers[torch.tensor(self.states == state)].T.numpy()
+            axes.scatter(x, y, s=area, color=SAMPLE_STATES[state].color, edgecolors="black", lw=0.5)
+
     def _of_picture(self) -> tuple[Tensor, Tensor]:
         index = self.picture % len(self._photos)
         if index not in self._labelled:
@@ -84,7 +103,7 @@ class SampleExplorer(BoxCanvas):
     def _show(self, change: dict | None = None) -> None:
         photo, sample = self._photos[self.picture % len(self._photos)], self.sample
         drawn = torch.cat((sample.negative, sample.positive))  # positives last, so that they lie on top
-        states = [2] * len(sample.negative) + [1] * len(sample.positive) + [0] * len(photo.boxes)
+        states = [ZERO] * len(sample.negative) + [ONE] * len(sample.positive) + [TRUTH] * len(photo.boxes)
         there = [int((self.labels == label).sum()) for label in (POSITIVE, NEGATIVE)]
         with self.hold_sync():
             if change is None or change["name"] == "picture":

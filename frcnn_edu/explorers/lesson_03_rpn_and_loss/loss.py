@@ -19,16 +19,16 @@ from frcnn_edu.explorers.wire import floats
 from frcnn_edu.losses import RPN_BETA, RPNLoss, rpn_loss
 from frcnn_edu.matching import IGNORED, NEGATIVE, POSITIVE
 from frcnn_edu.rpn import AnchorTargets, RPNPass
-from frcnn_edu.viz.palette import LOOKS, ORANGE, STATES, VERMILION, state_index
+from frcnn_edu.viz.palette import GREEN, LOOKS, SKY_BLUE, STATES, VERMILION, state_index
 
 HERE = Path(__file__).parent
 LOSS_STATES = (
     STATES[state_index("positive")],
-    replace(STATES[state_index("negative")], width=1.5),
+    replace(STATES[state_index("negative")], width=1.5, label="negative (dots)"),
     replace(STATES[state_index("ignored")], key="not sampled", label="not sampled", width=1),
-    STATES[state_index("ground truth")],
+    replace(STATES[state_index("ground truth")], width=1.5),
 )
-"""How an anchor looks in `LossExplorer`, by its label; the object last."""
+"""How an anchor looks in `LossExplorer`, by its label; the object last. The legend shows the negatives' boxes."""
 STATE_OF_LABEL = {POSITIVE: 0, NEGATIVE: 1, IGNORED: 2}
 OBJECT = 3
 LARGEST_DOT = 90
@@ -164,8 +164,8 @@ class LossExplorer(PassExplorer):
         ]  # (S, 2)
         objectness, box = halves[halves.sum(dim=1).argsort(descending=True)].T.numpy()
         places = range(self.num_sampled)
-        axes.bar(places, objectness, width=1, label=f"objectness {loss.objectness:.4f}")
-        axes.bar(places, box, width=1, bottom=objectness, color=ORANGE, label=f"box {loss.box_reg:.4f}")
+        axes.bar(places, objectness, width=1, color=SKY_BLUE, label=f"objectness {loss.objectness:.4f}")
+        axes.bar(places, box, width=1, bottom=objectness, color=GREEN, label=f"box {loss.box_reg:.4f}")
         axes.set(xlabel="what each sampled anchor adds to the loss, largest first", xlim=(-0.5, self.num_sampled))
         axes.legend(frameon=False)
         return figure

@@ -1,8 +1,8 @@
 """Explorers of lesson 04: box regression under the hand (Faster R-CNN, section 3.1.2, equation 2).
 
-`DeltaExplorer` holds an anchor, its object and the four deltas between them: drag the boxes and the deltas follow, drag
-the deltas and the box follows. `PullExplorer` shows where a detector sent the anchors of one image at each snapshot of
-its training; the detector's boxes come from Python, and the script measures their IoU.
+`DeltaExplorer` holds an anchor, its object and the four deltas between them: drag the boxes and the deltas follow; a
+third box is the anchor, moved by deltas of one's own. `PullExplorer` shows where a detector sent the anchors of one
+image at each snapshot of its training; the detector's boxes come from Python, and the script measures their IoU.
 """
 
 from frcnn_edu.explorers.lesson_04_box_regression.deltas import ANCHOR, OBJECT, PAIR, DeltaExplorer, raw_offsets

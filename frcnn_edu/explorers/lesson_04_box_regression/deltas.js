@@ -1,9 +1,10 @@
-/* DeltaExplorer: box 0 is the anchor, box 1 the object. Drag them, or the four deltas between them. */
+/* DeltaExplorer: box 0 is the anchor, box 1 the object, to drag. Sliders move a third box, which starts as the anchor. */
 
 import { boxAt, centerSize, decodeBox, encodeBox, iou } from "../js/detector/boxes.js";
 import { Explorer, explorer } from "../js/explorer.js";
-import { addLine, element } from "../js/kit/layout.js";
+import { addLine, element, lineSample } from "../js/kit/layout.js";
 import { drawDots, strokeCased } from "../js/kit/paint.js";
+import { LOOKS } from "../js/kit/palette.js";
 import { signed } from "../js/kit/words.js";
 
 /** @typedef {import("../js/explorer.js").Context} Context */
@@ -14,7 +15,6 @@ const REACH = [1.5, 1.5, 2, 2]; // how far the sliders go: of dw and dh to a fac
 const SMALLEST_SIDE = 8; // to which the pair can be scaled down, in pixels
 
 class DeltaExplorer extends Explorer {
-  deltas = [0, 0, 0, 0];
   /** @type {number[][] | null} The two boxes at scale 1, while the hand scales them. */
   unscaled = null;
   scaling = false;
@@ -23,21 +23,19 @@ class DeltaExplorer extends Explorer {
   constructor(context) {
     super(context);
     this.table = element("table", "explorer-table", this.side);
+    const head = element("div", "", this.side);
+    head.append(lineSample(LOOKS.predicted), " the anchor, moved by your deltas:");
     const parent = element("div", "box-canvas-row delta-sliders", this.side);
-    this.sliders = NAMES.map((label, i) => {
-      const format = () => signed(this.deltas[i]); // a box dragged further than the slider goes is told as it is
-      const onInput = (/** @type {number} */ value) => this.dragDelta(i, value);
-      return this.canvas.addSlider({
-        label,
-        min: -REACH[i],
-        max: REACH[i],
-        step: 0.01,
-        value: 0,
-        format,
-        onInput,
-        parent,
-      });
+    NAMES.forEach((label, i) => {
+      const binding = {
+        traits: ["sent"],
+        read: () => this.sent[i],
+        write: (/** @type {number} */ value) => this.tell({ sent: this.sent.with(i, value) }),
+      };
+      const span = { min: -REACH[i], max: REACH[i], step: 0.01 };
+      this.canvas.addSlider({ label, ...span, binding, format: (value) => signed(value), parent });
     });
+    this.on(["sent"], () => this.update());
     this.scale = this.canvas.addSlider({
       label: "Scale both",
       min: 0.2,
@@ -54,22 +52,21 @@ class DeltaExplorer extends Explorer {
     return [ANCHOR, OBJECT].map((index) => boxAt(this.canvas.boxes, index));
   }
 
+  /** @type {number[]} */
+  get sent() {
+    return this.get("sent");
+  }
+
+  get decoded() {
+    return decodeBox(this.sent, this.pair[ANCHOR]);
+  }
+
   onBoxesChanged() {
     if (!this.scaling) {
       this.unscaled = null;
       this.scale.set(1);
     }
-    const [anchor, object] = this.pair;
-    this.deltas = encodeBox(object, anchor);
     this.update();
-  }
-
-  /**
-   * @param {number} which
-   * @param {number} value
-   */
-  dragDelta(which, value) {
-    this.canvas.moveBox(OBJECT, decodeBox(this.deltas.with(which, value), this.pair[ANCHOR]));
   }
 
   /** @param {number} factor */
@@ -88,15 +85,18 @@ class DeltaExplorer extends Explorer {
     const [anchor, object] = this.pair;
     const [a, g] = [centerSize(anchor), centerSize(object)];
     const weights = this.get("weights");
-    for (const [i, slider] of this.sliders.entries()) slider.set(this.deltas[i]);
-    this.show(`IoU of anchor and object *${iou(anchor, object).toFixed(3)}*`);
+    const deltas = encodeBox(object, anchor);
+    this.show(
+      `your box and the object: IoU *${iou(this.decoded, object).toFixed(3)}*`,
+      `the anchor and the object: IoU *${iou(anchor, object).toFixed(3)}*`,
+    );
     this.table.replaceChildren();
     addLine(this.table, ["", "in pixels", "how", "delta", `× ${weights.join(", ")}`], "heads");
     NAMES.forEach((name, i) => {
       const apart = signed(g[i] - a[i], 1);
       const how = i < 2 ? `${apart} / ${a[i + 2].toFixed(1)}` : `log(${g[i].toFixed(1)} / ${a[i].toFixed(1)})`;
-      const delta = this.deltas[i];
-      addLine(this.table, [name, `${apart} px`, how, `*${signed(delta, 3)}*`, signed(weights[i] * delta)], "row");
+      const delta = `*${signed(deltas[i], 3)}*`;
+      addLine(this.table, [name, `${apart} px`, how, delta, signed(weights[i] * deltas[i])], "row");
     });
     this.canvas.redraw();
   }
@@ -109,6 +109,7 @@ class DeltaExplorer extends Explorer {
     context.lineTo(gx, ay);
     context.lineTo(gx, gy);
     strokeCased(context, view, 2.5, { edge: 2.5 });
+    view.strokeBox(context, this.decoded, LOOKS.predicted);
     drawDots(context, view, [[ax, ay]], 5, this.canvas.palette[ANCHOR].color);
     drawDots(context, view, [[gx, gy]], 5, this.canvas.palette[OBJECT].color);
   }

@@ -12,7 +12,8 @@ from frcnn_edu.boxes import box_iou, decode_boxes, encode_boxes
 from frcnn_edu.config import Config
 from frcnn_edu.explorers.base import BoxCanvas
 from frcnn_edu.explorers.bundle import bundle, styles
-from frcnn_edu.viz.palette import SKY_BLUE, YELLOW, State
+from frcnn_edu.explorers.figure import outline
+from frcnn_edu.viz.palette import LOOKS, SKY_BLUE, YELLOW, State
 
 HERE = Path(__file__).parent
 ANCHOR, OBJECT = 0, 1
@@ -22,7 +23,7 @@ PAIR = (State("anchor", SKY_BLUE, width=2.5), State("object", YELLOW, width=3))
 
 
 class DeltaExplorer(BoxCanvas):
-    """An anchor, an object, and the deltas that lead from one to the other; box and deltas can both be dragged.
+    """An anchor, an object, the deltas that lead from one to the other, and a third box: the anchor, moved by hand.
 
     `anchor` and `target` are (4,) in pixels. Raises ValueError where one of them has no area.
     """
@@ -32,6 +33,9 @@ class DeltaExplorer(BoxCanvas):
 
     width = traitlets.Int(480, min=100).tag(sync=True)
     stay_inside = traitlets.Bool(False).tag(sync=True)
+
+    sent = traitlets.Tuple((0.0, 0.0, 0.0, 0.0)).tag(sync=True)
+    """The deltas of the sliders, which move the third box: dx, dy, dw, dh."""
 
     weights = traitlets.Tuple(tuple(Config().bbox_reg_weights)).tag(sync=True)
     """What the second stage multiplies its deltas by."""
@@ -44,15 +48,14 @@ class DeltaExplorer(BoxCanvas):
 
     @property
     def deltas(self) -> Tensor:
-        """dx, dy, dw, dh, without weights: (4,); assign to move the object there."""
+        """dx, dy, dw, dh, without weights: (4,)."""
         anchor, target = self.box_tensor.split(1)
         return encode_boxes(target, anchor)[0]
 
-    @deltas.setter
-    def deltas(self, deltas: object) -> None:
-        anchor = self.box_tensor[:OBJECT]
-        moved = decode_boxes(torch.as_tensor(deltas, dtype=torch.float32)[None], anchor)  # (1, 4)
-        self.boxes = torch.cat((anchor, moved))
+    @property
+    def decoded(self) -> Tensor:
+        """The third box, the anchor moved by `sent`: (4,)."""
+        return decode_boxes(torch.tensor([self.sent]), self.box_tensor[:OBJECT])[0]
 
     @property
     def weighted(self) -> Tensor:
@@ -77,10 +80,18 @@ class DeltaExplorer(BoxCanvas):
         self.boxes = center + factor * (self.box_tensor - center)
 
     def draw(self, axes: Axes) -> None:
-        """The way from centre to centre, first in x, then in y."""
+        """The way from centre to centre, first in x, then in y, and the third box."""
         (ax, ay), (gx, gy) = self.box_tensor.unflatten(1, (2, 2)).mean(dim=1).tolist()
         axes.plot([ax, gx, gx], [ay, ay, gy], color="white", linewidth=2)
         axes.plot([ax], [ay], "o", color=SKY_BLUE, markeredgecolor="black")
+        outline(axes, self.decoded, LOOKS["predicted"])
+
+    @traitlets.validate("sent")
+    def _check_sent(self, proposal: dict) -> tuple[float, ...]:
+        sent = tuple(map(float, proposal["value"]))
+        if len(sent) != 4:
+            raise traitlets.TraitError(f"sent are four numbers, dx, dy, dw, dh; got {len(sent)}")
+        return sent
 
 
 def raw_offsets(gt_boxes: Tensor, anchors: Tensor) -> Tensor:

@@ -105,7 +105,7 @@ class RecallExplorer extends Explorer {
     const plot = new Plot(context, size, PLACE);
     plot.rule(TICKS);
     plot.labelRows([0, 0.5, 1]);
-    plot.labelColumns(TICKS, TICKS.map(String), "IoU from which an object counts as reached (up: recall)");
+    plot.labelColumns(TICKS, TICKS.map(String), "IoU from which an object counts (up: recall)");
     this.curves.forEach((look, place) => {
       const sorted = this.best[this.names.indexOf(look.key ?? "")].slice().sort();
       let under = 0;

@@ -9,7 +9,6 @@ import { plainName, sides, signed } from "../js/kit/words.js";
 
 /** @typedef {import("../js/explorer.js").Context} Context */
 
-const BAR = 120; // CSS pixels
 const LIKELIEST = -1;
 
 class HeadsExplorer extends Explorer {
@@ -43,8 +42,7 @@ class HeadsExplorer extends Explorer {
     const button = addButton(head, name, () =>
       this.tell({ shown_class: this.get("shown_class") === k ? LIKELIEST : k }),
     );
-    const holder = element("div", "explorer-bar", element("td", "", line));
-    holder.style.width = `${BAR}px`;
+    const holder = element("div", "explorer-bar explorer-wide-bar", element("td", "", line));
     const bar = element("i", "", holder);
     return { button, bar, cells: Array.from({ length: 5 }, () => element("td", "", line)) };
   }

@@ -13,7 +13,7 @@ const FOUND = 0.5; // IoU from which a box has found an object
 const [TRUTH, PROPOSAL, RIGHT, WRONG] = [0, 1, 2, 3]; // the palette of TimeMachine
 const ALPHA = 0.55;
 const PLACE = { left: 34, right: 22, top: 26, bottom: 36 };
-const LEGEND_WIDTH = 185; // CSS pixels for each entry
+const SAMPLE = 18; // CSS pixels, the length of a line in the legend
 
 class TimeMachine extends Explorer {
   /** @type {number[][]} */
@@ -160,17 +160,18 @@ class TimeMachine extends Explorer {
     plot.mark(this.get("snapshot"));
     plot.labelColumns([...steps.keys()], steps.map(String), "step of training");
     plot.labelRows([0, most]);
+    let at = PLACE.left;
     [LOOKS.reached, LOOKS.detected].forEach((look, k) => {
-      const at = PLACE.left + k * LEGEND_WIDTH;
       plot.curve(
         counts.map((pair, i) => [i, pair[k]]),
         look,
       );
       context.fillStyle = look.color;
-      context.fillRect(at, 9, 22, 3);
+      context.fillRect(at, 9, SAMPLE, 3);
       for (const [i, pair] of counts.entries()) context.fillRect(plot.across(i) - 3, plot.up(pair[k]) - 3, 6, 6);
       Object.assign(context, { fillStyle: size.ink, textAlign: "left" });
-      context.fillText(look.label ?? "", at + 27, 14);
+      context.fillText(look.label ?? "", at + SAMPLE + 5, 14);
+      at += SAMPLE + 15 + context.measureText(look.label ?? "").width;
     });
   }
 }

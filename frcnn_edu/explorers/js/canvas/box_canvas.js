@@ -15,7 +15,8 @@
 
    Keys, with the canvas focused: Tab walks the editable boxes (all, if none is) and past the last one leaves; after
    Escape, which deselects the box, it leaves at once. Arrows move the selected box by 1 px, with Shift by 10, with Alt
-   or Ctrl they move its lower right corner. With nothing selected arrows move a crosshair, which points as the mouse does.
+   or Ctrl they move its lower right corner. Where there is no box that can be moved, arrows move a crosshair, which points
+   as the mouse does.
 
    To measure, set globalThis.boxCanvasTimings = []: each frame adds {kind, ms}, the script's time from event to drawn. */
 
@@ -43,11 +44,16 @@ import { View } from "./view.js";
  * @property {(index: number | null) => void} [onSelect]  Another box is selected
  * @property {(x: number, y: number, index: number | null) => void} [onClick]  Pressed and released in one place, or Enter
  * @property {(boxes: Float32Array, what: Change) => void} [onBoxesChanged]
+ * @property {(box: Box) => number | null} [onDraw]  A drag begins beside all boxes: the index of a new one that it draws, or null
+ * @property {() => boolean} [onDelete]  Delete was pressed; whether the explorer has made something of it
  * @property {(context: CanvasRenderingContext2D, view: View) => void} [drawUnder]  After the image, before the boxes
  * @property {(context: CanvasRenderingContext2D, view: View) => void} [drawOver]  After the boxes, in every frame
  */
 
-/** @typedef {import("../kit/traits.js").Context & { pointerStep?: number } & Hooks} Options */
+/**
+ * Where an explorer has `ownBoxes`, it tells Python itself of what the hand moves.
+ * @typedef {import("../kit/traits.js").Context & { pointerStep?: number, ownBoxes?: boolean } & Hooks} Options
+ */
 
 let canvases = 0;
 
@@ -67,8 +73,9 @@ class BoxCanvas {
   spentOn = "data";
 
   /** @param {Options} options */
-  constructor({ model, el, pointerStep = 8, ...hooks }) {
+  constructor({ model, el, pointerStep = 8, ownBoxes = false, ...hooks }) {
     this.model = model;
+    this.ownBoxes = ownBoxes;
     /** @type {Hooks} */
     this.hooks = hooks;
     this.listeners = new Listeners(model);
@@ -192,10 +199,18 @@ class BoxCanvas {
     const [{ index }] = moves;
     const alone = moves.length === 1;
     this.hooks.onBoxesChanged?.(this.boxes, { index: alone ? index : null, final });
-    const told = moves.map((move) => ({ index: move.index, box: [...this.set.box(move.index)] }));
-    tell(this.model, { _edit: { number: (this.model.get("_edit").number ?? 0) + 1, moves: told, final } });
+    if (!this.ownBoxes) this.tellMoves(moves, final);
     if (final) this.pending.add("shown");
     this.redraw(alone && index === this.selected ? "over" : "boxes");
+  }
+
+  /**
+   * @param {{ index: number }[]} moves
+   * @param {boolean} final
+   */
+  tellMoves(moves, final) {
+    const told = moves.map(({ index }) => ({ index, box: [...this.set.box(index)] }));
+    tell(this.model, { _edit: { number: (this.model.get("_edit").number ?? 0) + 1, moves: told, final } });
   }
 
   /** @param {number | null} index */

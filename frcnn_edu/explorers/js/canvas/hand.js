@@ -6,7 +6,8 @@ import { cursorOf, handleAt, pulled } from "./handles.js";
 
 /**
  * What the hand holds: box `index` (or null, if it has pressed beside all) since it was at `from`; `now` once it moves.
- * @typedef {{ index: number | null, sx: number, sy: number, from: number[], box: Box, now: Box | null }} Grab
+ * A box that is `drawn` has begun there.
+ * @typedef {{ index: number | null, sx: number, sy: number, from: number[], box: Box, now: Box | null, drawn: boolean }} Grab
  */
 
 const SLACK = 3; // CSS pixels outside a box that still count as inside, for the thin ones
@@ -116,10 +117,15 @@ class Hand {
    */
   pull(grab, x, y) {
     const { canvas } = this;
-    if (grab.index === null) return;
     const [dx, dy] = [tenth(x - grab.from[0]), tenth(y - grab.from[1])];
     if (!grab.now && Math.hypot(dx, dy) * canvas.view.scale < DRAG_START) return;
+    if (grab.index === null) {
+      grab.index = canvas.hooks.onDraw?.(grab.box) ?? null;
+      if (grab.index === null) return;
+      Object.assign(grab, { box: [...canvas.set.box(grab.index)], drawn: true });
+    }
     if (!grab.now) canvas.select(grab.index);
+    if (grab.drawn) [grab.sx, grab.sy] = [Math.sign(dx) || 1, Math.sign(dy) || 1]; // from where it was pressed
     grab.now = pulled(grab.box, grab, [dx, dy], canvas.limits);
     this.pointer = { x, y, byKey: false };
     canvas.moveBox(grab.index, grab.now, false);
@@ -134,7 +140,8 @@ class Hand {
     stage.focus(/** @type {FocusOptions} */ ({ preventScroll: true, focusVisible: false }));
     this.pointAt(x, y);
     const { index, sx, sy } = handleAt(set, selected, view, x, y) ?? { index: this.boxAt(x, y, true), sx: 0, sy: 0 };
-    this.grab = { index, sx, sy, from: [x, y], box: index === null ? [] : [...set.box(index)], now: null };
+    const box = index === null ? [x, y, x, y] : [...set.box(index)];
+    this.grab = { index, sx, sy, from: [x, y], box, now: null, drawn: false };
     if (sx || sy) this.canvas.select(index);
     stage.setPointerCapture(event.pointerId);
     event.preventDefault();

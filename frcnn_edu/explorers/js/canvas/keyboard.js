@@ -1,12 +1,14 @@
 /* The keyboard on the stage: walking through boxes, moving and resizing them, and a crosshair that points. */
 
+import { centerSize } from "../detector/boxes.js";
 import { clamp, pulled } from "./handles.js";
 
 /** @type {Record<string, number[]>} */
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const DELETE = ["Delete", "Backspace"];
 const BIG_STEP = 10; // Shift's factor
 const HELP =
-  "Tab: next box. Arrows: move it, or a crosshair if none is selected. Shift: ten times as far. " +
+  "Tab: next box. Arrows: move it, or a crosshair if it cannot be moved or none is selected. Shift: ten times as far. " +
   "Alt or Control with arrows: resize. Escape: deselect; then Tab leaves.";
 
 class Keyboard {
@@ -46,6 +48,7 @@ class Keyboard {
     if (event.key in ARROWS) this.onArrow(ARROWS[event.key], event);
     else if (event.key === "Tab") return this.onTab(event.shiftKey ? -1 : 1);
     else if (event.key === "Escape") this.onEscape();
+    else if (DELETE.includes(event.key)) return canvas.hooks.onDelete?.() ?? false;
     else if (event.key === "Enter" && pointer) {
       canvas.select(canvas.hovered);
       canvas.hooks.onClick?.(pointer.x, pointer.y, canvas.hovered);
@@ -62,8 +65,9 @@ class Keyboard {
     const { set, selected } = canvas;
     const far = event.shiftKey ? BIG_STEP : 1;
     this.tabLeaves = false;
-    if (selected === null) this.pointFurther(ax * far * this.pointerStep, ay * far * this.pointerStep);
-    else if (set.editable[selected]) {
+    if (selected === null || !set.editable[selected]) {
+      this.pointFurther(ax * far * this.pointerStep, ay * far * this.pointerStep);
+    } else {
       const resize = event.altKey || event.ctrlKey;
       const side = { sx: resize ? Math.abs(ax) : 0, sy: resize ? Math.abs(ay) : 0 };
       canvas.moveBox(selected, pulled([...set.box(selected)], side, [ax * far, ay * far], canvas.limits), true);
@@ -78,7 +82,9 @@ class Keyboard {
   pointFurther(dx, dy) {
     const { canvas } = this;
     const { width, height } = canvas.view;
-    const from = canvas.hand.pointer ?? { x: width / 2, y: height / 2 };
+    const [x, y] =
+      canvas.selected === null ? [width / 2, height / 2] : centerSize([...canvas.set.box(canvas.selected)]);
+    const from = canvas.hand.pointer ?? { x, y };
     canvas.hand.pointAt(clamp(from.x + dx, 0, width), clamp(from.y + dy, 0, height), true);
     canvas.announce(canvas.hovered === null ? "no box here" : canvas.describe(canvas.hovered));
   }

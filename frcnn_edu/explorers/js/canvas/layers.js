@@ -4,10 +4,11 @@ import { element } from "../kit/layout.js";
 import { drawDots, drawTag, strokeCased } from "../kit/paint.js";
 import { COLORS, withAlpha } from "../kit/palette.js";
 import { floats, numbers } from "../kit/traits.js";
-import { CORNERS, HANDLE, HANDLES, handlesOf, withHandles } from "./handles.js";
+import { CORNERS, clamp, HANDLE, HANDLES, handlesOf, withHandles } from "./handles.js";
 import { inkBoxes } from "./ink.js";
 
 const CAPTIONS_UP_TO = 100;
+const SMALLEST_HANDLE = 4; // CSS pixels
 const SHARP_FROM = 3; // CSS pixels per image pixel from which pixels are shown as squares
 
 class Layers {
@@ -182,9 +183,11 @@ class Layers {
    */
   drawHandles(index, which, side) {
     const { over, view } = this;
-    const size = side * view.px;
+    const box = this.canvas.set.box(index);
+    const shorter = Math.min(box[2] - box[0], box[3] - box[1]);
+    const size = clamp(shorter / 4, SMALLEST_HANDLE * view.px, side * view.px); // a small box is not hidden by its own
     Object.assign(over, { lineWidth: 1.5 * view.px, fillStyle: COLORS.white, strokeStyle: COLORS.ink });
-    for (const { x, y } of handlesOf(this.canvas.set.box(index), view.scale, which)) {
+    for (const { x, y } of handlesOf(box, view.scale, which)) {
       over.fillRect(x - size / 2, y - size / 2, size, size);
       over.strokeRect(x - size / 2, y - size / 2, size, size);
     }

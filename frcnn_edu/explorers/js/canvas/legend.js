@@ -43,7 +43,7 @@ class Legend {
       button.setAttribute("aria-pressed", String(!off));
     }
     const all = visible.reduce((sum, part) => sum + part, 0);
-    this.count.textContent = set.count ? `${all} of ${set.count} shown` : "";
+    this.count.textContent = set.count ? `${all} of ${set.count} boxes drawn` : "";
   }
 
   build() {

@@ -114,7 +114,7 @@ class Sync {
     const { canvas } = this;
     try {
       await canvas.layers.readImage();
-      canvas.legend.reset();
+      if (!canvas.ownBoxes) canvas.legend.reset(); // else it is the same scene, painted anew
     } catch (error) {
       canvas.setReadout(`The browser cannot show this image: ${/** @type {Error} */ (error).message}`);
     }

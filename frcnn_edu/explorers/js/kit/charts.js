@@ -7,9 +7,10 @@ import { onGround } from "./palette.js";
 /** @typedef {{ left: number, right: number, top: number, bottom: number }} Place */
 
 /**
- * A small canvas of its own. `draw` works in CSS pixels, on a cleared canvas.
+ * A small canvas of its own, narrower than `width` where the page is. `draw` works in CSS pixels, on a cleared canvas.
  *
- * What was painted before it came to the page had no theme to take its ink from, so it is painted again there.
+ * What was painted before it came to the page had no theme to take its ink from, so it is painted again there, and
+ * when the theme changes.
  * @param {HTMLElement} parent
  * @param {string} label
  * @param {number} width
@@ -26,13 +27,19 @@ function addChart(parent, label, width, height, draw) {
   const paint = () => {
     painted = true;
     const ratio = window.devicePixelRatio || 1;
-    Object.assign(picture, { width: width * ratio, height: height * ratio }); // which clears it
+    const wide = picture.clientWidth || width;
+    Object.assign(picture, { width: wide * ratio, height: height * ratio }); // which clears it
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     const { color } = getComputedStyle(parent);
     Object.assign(context, { font: "12px system-ui, sans-serif", fillStyle: color, strokeStyle: color });
-    draw(context, { width, height, ink: color });
+    draw(context, { width: wide, height, ink: color });
   };
+  const themes = new MutationObserver(() => {
+    if (!picture.isConnected) themes.disconnect();
+    else if (painted) paint();
+  });
   new ResizeObserver(() => {
+    themes.observe(document.body, { attributeFilter: ["data-jp-theme-light"] });
     if (painted) paint();
   }).observe(picture);
   return { paint, picture };
@@ -55,6 +62,7 @@ class Plot {
     this.width = size.width - place.left - place.right;
     this.height = size.height - place.top - place.bottom;
     this.end = size.height;
+    this.full = size.width;
     this.x = x;
     this.y = y;
   }
@@ -91,7 +99,8 @@ class Plot {
   }
 
   /**
-   * Labels along the bottom; one that would touch the one before it is left out. Below them `name`, what they measure.
+   * Labels along the bottom, moved so that they end on the chart; one that would touch the one before it is left out.
+   * Below them `name`, what they measure.
    * @param {number[]} values
    * @param {string[]} texts
    * @param {string} name
@@ -101,9 +110,10 @@ class Plot {
     let free = 0;
     values.forEach((value, i) => {
       const half = this.context.measureText(texts[i]).width / 2 + 3;
-      if (this.across(value) - half < free) return;
-      this.context.fillText(texts[i], this.across(value), this.top + this.height + 15);
-      free = this.across(value) + half;
+      const middle = Math.min(this.across(value), this.full - half);
+      if (middle - half < free) return;
+      this.context.fillText(texts[i], middle, this.top + this.height + 15);
+      free = middle + half;
     });
     this.context.fillText(name, this.left + this.width / 2, this.end - 4);
   }
