@@ -34,6 +34,7 @@ from frcnn_edu.training.distributed import rank
 from frcnn_edu.training.export import load_detector
 from frcnn_edu.training.loop import evaluate, train
 from frcnn_edu.training.metrics import STYLES
+from frcnn_edu.training.symptoms import of_map
 
 if TYPE_CHECKING:
     from frcnn_edu.datasets.folder import FolderDataset
@@ -190,6 +191,8 @@ def _evaluate(options: argparse.Namespace) -> None:
         print(result)
         if result.images < len(dataset):
             print(f"{len(dataset) - result.images} more images could not be read and are left out")
+        if seen := of_map(result.map):
+            print(f"note: {seen}")
 
 
 def _make_place(path: Path) -> None:
