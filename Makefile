@@ -27,7 +27,7 @@ NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 
 OPENING = $(if $(PORT),--port $(PORT)) $(if $(filter no,$(BROWSER)),--no-browser)
 
-.PHONY: help lab lint test page bench notebooks data release grade constraints clean
+.PHONY: help lab lint test page site bench notebooks data release grade constraints clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +49,10 @@ test: lint  ## lint, then unit, property, script, notebook and browser tests; AR
 
 page: $(VENV)/.page  ## open a page to drop photographs on; WEIGHTS=runs/bccd answers with a detector of your own
 	@exec $(PY) -m frcnn_edu page $(OPENING) $(if $(WEIGHTS),--weights "$(WEIGHTS)")
+
+site: $(VENV)/.site  ## write the course as pages that need no Python, into build/site
+	@$(PY) tests/js/node_tools.py install
+	@exec $(PY) -m frcnn_edu site
 
 bench: $(VENV)/.lessons  ## operators and whole model against torchvision, one table
 	$(PY) -m benchmarks
@@ -101,7 +105,7 @@ $(VENV)/.made:
 		|| { echo "$(VENV) was made with a Python older than 3.11. Remove it (make clean) and call again"; exit 1; }
 	@echo "$(CURDIR)" > $@
 
-$(VENV)/.lessons $(VENV)/.test $(VENV)/.page $(VENV)/.teach: $(VENV)/.made pyproject.toml constraints.txt
+$(VENV)/.lessons $(VENV)/.test $(VENV)/.page $(VENV)/.site $(VENV)/.teach: $(VENV)/.made pyproject.toml constraints.txt
 	@if $(PY) -c 'import sys; from importlib.util import find_spec; sys.exit(not find_spec("torch"))'; \
 		then echo "Installing into $(VENV) what is missing there; torch is there already."; \
 		else echo "Installing the course into $(VENV). About to fetch $(SIZE)."; \

@@ -25,6 +25,7 @@ COMMANDS = {
     "evaluate": ("detector", "measure how good a detector is", "evaluate --data data/bccd --weights runs/bccd"),
     "predict": ("detector", "find objects in pictures", "predict photo.jpg --weights runs/bccd --out found"),
     "export": ("exporting", "write a detector as an ONNX file", "export --weights runs/bccd --out bccd.onnx"),
+    "site": ("publishing", "write the course as pages that need no Python", "site --out build/site"),
     "look": ("detector", "report what a folder of images and boxes holds", "look --data data/bccd --out look.png"),
     "download": ("detector", "fetch a data set", "download bccd"),
 }

@@ -2,7 +2,8 @@
 
 Lessons are committed with their outputs, so that they can be read without a kernel. What depends on the machine or the
 day is removed: times, versions, and widgets, which JupyterLab cannot show without their state; their plain images stay,
-as JPEG where that is much smaller. Running a lesson again changes the file only where its outputs differ.
+as JPEG where that is much smaller, and so does what `make site` needs to let explorers move on a page. Running a lesson
+again changes the file only where its outputs differ.
 
 The first code cell of every lesson is made here: it checks that the course is installed, since a lesson may be opened
 alone, on Colab for example. Lessons run in an empty folder, which shows that they need no file beside them.
@@ -10,6 +11,7 @@ alone, on Colab for example. Lessons run in an empty folder, which shows that th
 
 import base64
 import io
+import os
 import sys
 import tempfile
 import time
@@ -19,6 +21,9 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from PIL import Image
+
+from frcnn_edu.explorers.page_state import KEEPING, KIND
+from frcnn_edu.site.live import shipped_buffers
 
 HERE = Path(__file__).parent
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -46,6 +51,7 @@ def execute(path: Path) -> float:
     lesson = with_first_cell(nbformat.read(path, as_version=4))
     started = time.perf_counter()
     options = {"kernel_name": KERNEL["name"], "timeout": SECONDS_PER_CELL, "record_timing": False}
+    os.environ[KEEPING] = "1"
     with tempfile.TemporaryDirectory() as empty:
         NotebookClient(lesson, store_widget_state=False, resources={"metadata": {"path": empty}}, **options).execute()
     seconds = time.perf_counter() - started
@@ -65,12 +71,13 @@ def tidy(lesson: NotebookNode) -> NotebookNode:
     """The lesson without what depends on this run; idempotent."""
     lesson = nbformat.from_dict(lesson)
     lesson.metadata = NotebookNode(kernelspec=NotebookNode(KERNEL), language_info=NotebookNode(LANGUAGE))
+    known = set(shipped_buffers())
     for cell in lesson.cells:
         cell.metadata = NotebookNode({key: value for key, value in cell.metadata.items() if key == "tags"})
         if "outputs" in cell:
             cell.outputs = _joined(cell.outputs)
         for output in cell.get("outputs", []):
-            _tidy_output(output)
+            _tidy_output(output, known)
     return lesson
 
 
@@ -86,9 +93,14 @@ def _joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
     return joined
 
 
-def _tidy_output(output: NotebookNode) -> None:
+def _tidy_output(output: NotebookNode, known: set[str]) -> None:
+    """`known` are the keys of the bytes that need not be kept again; it grows."""
     data = output.get("data", {})
     data.pop(LIVE_VIEW, None)
+    if KIND in data and "buffers" in data[KIND]:
+        kept = data[KIND]["buffers"]
+        data[KIND]["buffers"] = NotebookNode({key: text for key, text in kept.items() if key not in known})
+        known |= set(kept)
     if "image/png" in data:
         _shrink(data)
     if "metadata" in output:

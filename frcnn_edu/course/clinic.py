@@ -34,8 +34,8 @@ from frcnn_edu.course.bug_zoo import EVALUATION_SIZE, SHOWN_SCORE, rebuilt
 from frcnn_edu.course.shipped_detector import load_trained
 from frcnn_edu.datasets import data_path
 from frcnn_edu.datasets.shapes import Shapes, ShapesConfig
-from frcnn_edu.explorers import Question
-from frcnn_edu.faster_rcnn import FasterRCNN, Trace, fasterrcnn_tiny
+from frcnn_edu.explorers.question import Question
+from frcnn_edu.faster_rcnn import FasterRCNN, ModelOptions, Trace, fasterrcnn_tiny
 from frcnn_edu.images import resize_boxes
 from frcnn_edu.roi_heads import Candidates, RoIHeads
 from frcnn_edu.training.checkpoints import History, Recipe
@@ -186,8 +186,11 @@ def _trained(plan: Plan, recipe: Recipe, on_step: Callable[[int, FasterRCNN, His
     scenes, unseen = Shapes(plan.scenes, config=SMALL), Shapes(UNSEEN, "val", config=SMALL)
     dataset = Spoiled(scenes, plan.spoil) if plan.spoil else scenes
     torch.manual_seed(recipe.seed)
-    sizes = {} if plan.anchors is None else {"rpn_anchor_generator": _generator(plan.anchors)}
-    model = fasterrcnn_tiny(len(scenes.class_names), min_size=SMALL.image_size, max_size=2 * SMALL.image_size, **sizes)
+    side = SMALL.height_width[0]
+    options: ModelOptions = {"min_size": side, "max_size": 2 * side}
+    if plan.anchors is not None:
+        options["rpn_anchor_generator"] = AnchorGenerator((plan.anchors,), (PAPER_ASPECT_RATIOS,), strides=(16,))
+    model = fasterrcnn_tiny(len(scenes.class_names), **options)
     maps: dict[str, dict[str, float]] = {"unseen": {}, "seen": {}}
     histories: list[History] = [History()]
 
@@ -209,11 +212,7 @@ def _trained(plan: Plan, recipe: Recipe, on_step: Callable[[int, FasterRCNN, His
     total = histories[0].total
     starts = range(0, len(total), LOSS_STEPS)
     losses = [_finite(sum(part) / len(part)) for part in (total[start : start + LOSS_STEPS] for start in starts)]
-    return replace(run, losses=losses, said=said, **maps)
-
-
-def _generator(sizes: tuple[float, ...]) -> AnchorGenerator:
-    return AnchorGenerator((sizes,), (PAPER_ASPECT_RATIOS,), strides=(16,))
+    return replace(run, losses=losses, said=said, unseen=maps["unseen"], seen=maps["seen"])
 
 
 def _finite(value: float) -> float | None:
@@ -235,9 +234,10 @@ def measure(model: FasterRCNN, scenes: Shapes, scene: int, coco: bool = False) -
     scores = [one["scores"].max().item() if len(one["scores"]) else 0.0 for one in detections]
     per_class = {name: [round(one.per_class[name], 3) for one in at] for name in scenes.class_names[1:]}
     said = evaluate(detections, targets, "coco", class_names=scenes.class_names).coco_lines if coco else ""
-    maps = (round(one.map, 3) for one in at)
+    map_50, map_75 = (round(one.map, 3) for one in at)
     best = round(sum(scores) / len(scores), 3)
-    return Run([], {}, {}, *maps, round(recall, 3), best, per_class, _rows(detections[scene % len(detections)]), said)
+    rows = _rows(detections[scene % len(detections)])
+    return Run([], {}, {}, map_50, map_75, round(recall, 3), best, per_class, rows, said)
 
 
 def _rows(found: Target) -> list[list[float]]:
@@ -466,7 +466,10 @@ def figure(name: str, run: Run) -> Figure:
     plan = PLANS[name]
     drawn = Figure(figsize=(9.6, 3.4), dpi=80, layout="constrained")
     left, right = drawn.subplots(1, 2, width_ratios=(1.7, 1))
-    (plot_curves if plan.recipe else _draw_figures)(left, run)
+    if plan.recipe:
+        plot_curves(left, run)
+    else:
+        _draw_figures(left, run)
     scenes = Shapes(UNSEEN, "val", config=SMALL) if plan.recipe else Shapes(TESTED, "val", **plan.tested)
     image, target = scenes[SCENE if plan.recipe else TESTED_SCENE]
     rows = torch.tensor(run.detections, dtype=torch.float32).reshape(-1, 6)

@@ -165,8 +165,8 @@ class LabelAnchors(Exercise):
         "no IoU reaches `high`.": lambda iou, low: torch.zeros(len(iou), dtype=torch.bool),
         "Of anchors that overlap an object equally well only one becomes positive, since argmax finds just one: "
         "mark them all, iou == iou.amax(dim=0).": lambda iou, low: _mark(iou, iou.argmax(dim=0)[iou.amax(dim=0) > 0]),
-        "An object that no anchor overlaps has no best anchor, but argmax names one even there: "
-        "leave out objects whose highest IoU is 0.": lambda iou, low: _mark(iou, iou.argmax(dim=0)),
+        "argmax finds just one anchor for each object: of several that overlap it equally well mark them all, "
+        "iou == iou.amax(dim=0); if none does, none is its best.": lambda iou, low: _mark(iou, iou.argmax(dim=0)),
         "If no anchor overlaps an object, its highest IoU is 0, and every anchor of IoU 0 equals it: best anchors "
         "must overlap the object at all.": lambda iou, low: (iou == iou.amax(dim=0)).any(dim=1),
         "Best anchors become positive only from a threshold on, but the best-anchor rule has none: "

@@ -65,6 +65,9 @@ class RoIMaxPool(Exercise):
     }
     region = Step(lambda roi, whole: roi) | {
         "The whole map is pooled: take only the cells of the region `roi`.": lambda roi, whole: whole,
+        "The region is divided by 16, the stride, but `roi` is in cells already.": lambda roi, whole: [
+            edge / 16 for edge in roi
+        ],
     }
     corners = Step(lambda x1, y1, x2, y2: (x1, y1, x2, y2)) | {
         "x and y are exchanged: the region is x1, y1, x2, y2, "

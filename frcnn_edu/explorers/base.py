@@ -31,6 +31,7 @@ import torch
 import traitlets
 
 from frcnn_edu.explorers.bundle import bundle, styles
+from frcnn_edu.explorers.page_state import kept_state
 from frcnn_edu.explorers.still import Grid, Still
 from frcnn_edu.explorers.wire import ArrayTrait, box_array, encode_image, float_array, rgb_array
 from frcnn_edu.viz.palette import COLOR_MAP, STATES, State, state_index
@@ -245,7 +246,8 @@ class BoxCanvas(anywidget.AnyWidget):
         data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
         file = io.BytesIO()
         self.figure().savefig(file, format="jpeg", pil_kwargs=FIGURE_QUALITY)
-        return data | {"image/jpeg": base64.b64encode(file.getvalue()).decode("ascii")}, metadata
+        picture = {"image/jpeg": base64.b64encode(file.getvalue()).decode("ascii")}
+        return data | kept_state(self) | picture, metadata
 
     def _should_send_property(self, key: str, value: object) -> bool:
         """Whether a change goes to the browser: not the boxes that it moved itself, which would come back late."""

@@ -21,11 +21,11 @@ import re
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
-from frcnn_edu.viz.palette import COLORS, LOOKS, RAMP, TEXT_COLORS
+from frcnn_edu.viz.palette import COLORS, LOOKS, RAMP, STATES, TEXT_COLORS
 
 HERE = Path(__file__).parent
 SHEETS = (HERE / "js/canvas/box_canvas.css", HERE / "js/kit/kit.css")
@@ -37,7 +37,7 @@ POLL_SECONDS = 0.3
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "(\.{1,2}/[\w./-]+\.js)";$', re.MULTILINE)
 _EXPORT = re.compile(r"^export \{([^}]*)\};$", re.MULTILINE)
 _COMMENT = re.compile(r"^[ \t]*/\*(?:(?!\*/).)*\*/[ \t]*\n", re.MULTILINE | re.DOTALL)
-_DEFAULT = re.compile(r"^export default [^;]*;$", re.MULTILINE)
+_DEFAULT = re.compile(r"^export default ([^;]*);$", re.MULTILINE)
 
 
 def bundle(script: str | Path) -> str | Path:
@@ -48,6 +48,23 @@ def bundle(script: str | Path) -> str | Path:
     """
     script = Path(script)
     return _deliver(script.name, lambda: _bundle(script))
+
+
+def bundle_all(scripts: Mapping[str, Path], function: str) -> str:
+    """One classic script out of several, which share what they import: it calls `function` with what each exports.
+
+    Raises what `bundle` does.
+    """
+    modules: dict[Path, str] = {}
+    entries = []
+    for name, script in scripts.items():
+        text = _inline_imports(script, modules)
+        (exported,) = _DEFAULT.findall(text)
+        body = _DEFAULT.sub("", _EXPORT.sub("", text))
+        entries.append(f"{json.dumps(name)}: (() => {{\n{body}\nreturn {exported};\n}})()")
+    listed = ",\n".join(entries)
+    parts = [_palette(), *modules.values(), f"{function}({{\n{listed}\n}});"]
+    return "(() => {\n" + "\n".join(parts) + "\n})();\n"
 
 
 def styles(*sheets: Path) -> str | Path:
@@ -100,7 +117,9 @@ def _read(path: Path) -> str:
 
 def palette_data() -> dict:
     """`viz.palette` as plain data, for the scripts."""
-    return {"colors": COLORS, "looks": {key: look.as_dict() for key, look in LOOKS.items()}, "ramp": RAMP}
+    states = {state.key: state.as_dict() for state in STATES}
+    looks = {key: look.as_dict() for key, look in LOOKS.items()}
+    return {"colors": COLORS, "states": states, "looks": looks, "ramp": RAMP}
 
 
 def _palette() -> str:

@@ -169,29 +169,31 @@ def _draw_legend(ax: Axes, with_frame: bool) -> None:
         ax.add_artist(_text(right + 4.5, bottom, "you are here", ha="left"))
 
 
+ALWAYS: Sequence[Sequence[tuple[float, float]]] = (
+    ((14, 48), (19, 48)),  # image -> backbone
+    ((32, 48), (37, 48)),  # backbone -> feature map
+    ((50, 48), (82, 48)),  # feature map -> RoI pooling
+    ((95, 48), (100, 48)),  # RoI pooling -> heads
+    ((41, 40), (41, 37.5), (24.5, 37.5), (24.5, 35)),  # feature map -> anchors
+    ((46, 40), (46, 35)),  # feature map -> RPN
+    ((31, 27), (36, 27)),  # anchors -> RPN
+    ((60, 27), (63.5, 27)),  # RPN -> box regression
+    ((78.5, 27), (82, 27)),  # box regression -> proposals
+    ((88.5, 35), (88.5, 40)),  # proposals -> RoI pooling
+    ((107, 40), (107, 35)),  # heads -> detections
+)
+TRAINING: Sequence[Sequence[tuple[float, float]]] = (
+    ((24.5, 20), (24.5, 16)),  # anchors -> labeling
+    ((14, 8), (18, 8)),  # ground truth -> labeling
+    ((31, 8), (42, 8)),  # labeling -> loss
+    ((48.5, 20), (48.5, 16)),  # RPN -> loss
+    ((115.5, 40), (115.5, 4), (55, 4)),  # heads -> loss
+)
+"""The arrows from block to block, of every image and of training only, each with the points where it bends."""
+
+
 def _arrows() -> list[FancyArrowPatch]:
-    """The arrows from block to block, each with the points where it bends."""
-    always: list[list[tuple[float, float]]] = [
-        [(14, 48), (19, 48)],  # image -> backbone
-        [(32, 48), (37, 48)],  # backbone -> feature map
-        [(50, 48), (82, 48)],  # feature map -> RoI pooling
-        [(95, 48), (100, 48)],  # RoI pooling -> heads
-        [(41, 40), (41, 37.5), (24.5, 37.5), (24.5, 35)],  # feature map -> anchors
-        [(46, 40), (46, 35)],  # feature map -> RPN
-        [(31, 27), (36, 27)],  # anchors -> RPN
-        [(60, 27), (63.5, 27)],  # RPN -> box regression
-        [(78.5, 27), (82, 27)],  # box regression -> proposals
-        [(88.5, 35), (88.5, 40)],  # proposals -> RoI pooling
-        [(107, 40), (107, 35)],  # heads -> detections
-    ]
-    training: list[list[tuple[float, float]]] = [
-        [(24.5, 20), (24.5, 16)],  # anchors -> labeling
-        [(14, 8), (18, 8)],  # ground truth -> labeling
-        [(31, 8), (42, 8)],  # labeling -> loss
-        [(48.5, 20), (48.5, 16)],  # RPN -> loss
-        [(115.5, 40), (115.5, 4), (55, 4)],  # heads -> loss
-    ]
-    return [_arrow(*points) for points in always] + [_arrow(*points, dashed=True) for points in training]
+    return [_arrow(*points) for points in ALWAYS] + [_arrow(*points, dashed=True) for points in TRAINING]
 
 
 def _arrow(*points: tuple[float, float], dashed: bool = False) -> FancyArrowPatch:

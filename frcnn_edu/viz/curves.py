@@ -1,6 +1,6 @@
 """Curves: losses over steps, recall over IoU, precision over recall.
 
-Lines differ in colour, in dashes and in the marker at their end; any one of the three tells them apart.
+Lines differ in colour, in dashes and in their markers; any one of the three tells them apart.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,9 @@ from torch import Tensor
 from frcnn_edu.viz.palette import CURVE_LINES
 
 FIGURE_SIZE = (7.0, 4.0)
+
+FEW = 12
+"""Up to so many points are marked one by one."""
 
 Curve = Tensor | Sequence[float]
 
@@ -39,7 +42,15 @@ def plot_curves(
     if ax is None:
         _, ax = plt.subplots(figsize=FIGURE_SIZE, layout="constrained")
     for (name, row), (color, dashes, marker) in zip(rows.items(), CURVE_LINES, strict=False):
-        ax.plot(places[name], row, color=color, linestyle=dashes, marker=marker, markevery=[len(row) - 1], label=name)
+        ax.plot(
+            places[name],
+            row,
+            color=color,
+            linestyle=dashes,
+            marker=marker,
+            markevery=None if len(row) <= FEW else [len(row) - 1],
+            label=name,
+        )
     ax.set(xlabel=x_label, ylabel=y_label, title=title or "")
     ax.grid(alpha=0.3)
     ax.spines[["top", "right"]].set_visible(False)

@@ -54,6 +54,7 @@ TEXT_COLORS = {
     "orange": ("#B35C00", "#F0B050"),
     "green": ("#007A59", "#4FD6AC"),
     "vermilion": ("#B84F00", "#FF9A5C"),
+    "purple": ("#8F3D6C", "#E59AC4"),
 }
 """Hues that text is written in: on light and on dark ground, each with a contrast of 4.5 to 1 or more."""
 

@@ -19,7 +19,7 @@ from lesson_files import NOTEBOOKS, cells_called
 
 pytestmark = pytest.mark.browser
 
-CELLS = ("map", "data", "long-life", "snapshots", "time-machine", "biography", "zoo")
+CELLS = ("map", "data", "recipe", "long-life", "snapshots", "time-machine", "biography", "zoo")
 EXPLORERS = ("machine", "lives", "zoo")
 """The lesson's explorers by their names in its kernel, in the order of the page."""
 

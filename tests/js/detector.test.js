@@ -20,7 +20,9 @@ import {
   smoothL1,
   smoothL1Slope,
 } from "../../frcnn_edu/explorers/js/detector/losses.js";
-import { bestAnchors, match } from "../../frcnn_edu/explorers/js/detector/matching.js";
+import { bestAnchors, match, sample } from "../../frcnn_edu/explorers/js/detector/matching.js";
+import { RandomNumbers, randomOrder } from "../../frcnn_edu/explorers/js/detector/random.js";
+import { halves, rowsOf, secondStage, softmax } from "../../frcnn_edu/explorers/js/detector/roi_heads.js";
 import * as pooling from "../../frcnn_edu/explorers/js/detector/roi_pool.js";
 import "./palette.js";
 
@@ -102,6 +104,13 @@ const FUNCTIONS = {
     }),
   "matching.match": (given) => match(columns(given), given.count, given.rules),
   "matching.bestAnchors": (given) => [...bestAnchors(columns(given))].sort((a, b) => a - b),
+  "matching.sample": ({ labels, batchSize, fraction, seed }) => {
+    return sample(Int8Array.from(labels), batchSize, fraction, new RandomNumbers(seed));
+  },
+  "random.randomOrder": ({ seed, counts }) => {
+    const numbers = new RandomNumbers(seed);
+    return counts.map((/** @type {number} */ count) => randomOrder(count, numbers));
+  },
   "losses.crossEntropy": ({ logit, label }) => [crossEntropy(logit, label), sigmoid(logit)],
   "losses.smoothL1": ({ error, beta }) => [smoothL1(error, beta), smoothL1Slope(error, beta)],
   "losses.rpnTerms": ({ answers, labels, targets, options }) => {
@@ -117,6 +126,10 @@ const FUNCTIONS = {
     const { channel, down, across } = region(given);
     const found = pooling.winners(channel, down, across);
     return { values: pooling.valuesAt(channel.map, found), gradient: pooling.poolGradient(found, 0, given.map.length) };
+  },
+  "roi_heads.secondStage": ({ weights, sizes, pooled }) => {
+    const found = secondStage(rowsOf(halves(Uint16Array.from(weights)), sizes), Float32Array.from(pooled));
+    return { ...found, probabilities: softmax(found.logits) };
   },
   "roi_pool.align": (given) => {
     const { channel, x, y } = region(given);

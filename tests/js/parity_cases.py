@@ -23,10 +23,12 @@ from frcnn_edu.boxes import (
     remove_small_boxes,
 )
 from frcnn_edu.explorers.lesson_01_anchors import best_anchors
+from frcnn_edu.explorers.lesson_06_roi_pooling.heads import half_weights
 from frcnn_edu.explorers.paper import cells
 from frcnn_edu.losses import rpn_loss, smooth_l1
-from frcnn_edu.matching import Matcher
+from frcnn_edu.matching import BalancedSampler, Matcher
 from frcnn_edu.matching import is_best_anchor as best_of_each_object
+from frcnn_edu.roi_heads import FastRCNNPredictor, TwoMLPHead
 from frcnn_edu.roi_pool import roi_align, roi_pool
 
 Case = dict[str, object]
@@ -78,9 +80,12 @@ def parity_cases() -> dict[str, list[Case]]:
         "settings.bestAnchor": _best,
         "matching.match": _matched,
         "matching.bestAnchors": _best_rule,
+        "matching.sample": _sampled,
+        "random.randomOrder": _orders,
         "losses.crossEntropy": _entropies,
         "losses.smoothL1": _smooth,
         "losses.rpnTerms": _losses,
+        "roi_heads.secondStage": _answered,
         "roi_pool.pool": lambda: _pooled("pool"),
         "roi_pool.align": lambda: _pooled("align"),
     }
@@ -230,6 +235,28 @@ def _best_rule() -> Iterator[Case]:
         yield {"columns": iou.T.tolist(), "expected": best.tolist()}
 
 
+def _sampled() -> Iterator[Case]:
+    """Steps that draw from both kinds, from one, and that take all there is."""
+    generator = torch.Generator().manual_seed(0)
+    for spread in ((0.02, 0.9), (0.3, 0.6), (0.0, 1.0), (0.0, 0.0)):
+        one = torch.rand(900, generator=generator)
+        labels = torch.where(one < spread[0], 1, torch.where(one < sum(spread), 0, -1))
+        for batch_size, fraction in ((256, 0.5), (16, 0.25), (8, 1.0), (512, 0.35)):
+            for seed in (0, 7, 50):
+                found = BalancedSampler(batch_size, fraction)(labels, torch.Generator().manual_seed(seed))
+                expected = {"positive": found.positive.tolist(), "negative": found.negative.tolist()}
+                given = {"labels": labels.tolist(), "batchSize": batch_size, "fraction": fraction, "seed": seed}
+                yield given | {"expected": expected}
+
+
+def _orders() -> Iterator[Case]:
+    """Two orders in a row, the second of more than one turn of the generator's state."""
+    for seed in (0, 1, 2, 50, 12345, 2**31):
+        generator = torch.Generator().manual_seed(seed)
+        expected = [torch.randperm(count, generator=generator).tolist() for count in (40, 2000)]
+        yield {"seed": seed, "counts": [40, 2000], "expected": expected}
+
+
 def _entropies() -> Iterator[Case]:
     for logit in (-300.0, -5.0, -0.1, 0.0, 1e-3, 2.0, 40.0, 300.0):
         for label in (0.0, 1.0):
@@ -271,6 +298,21 @@ def _losses() -> Iterator[Case]:
                 },
                 "expected": {"added": added.tolist(), "gradient": gradient.tolist()},
             }
+
+
+def _answered() -> Iterator[Case]:
+    """Heads whose weights are of every size that half precision has, those below its normal numbers included."""
+    generator = torch.Generator().manual_seed(0)
+    for scale in (1e-7, 1e-3, 0.1, 1.0, 4.0, 50.0):
+        head, predictor = TwoMLPHead(18, 7), FastRCNNPredictor(7, 3)
+        for weight in (*head.parameters(), *predictor.parameters()):
+            weight.data = (scale * torch.randn(weight.shape, generator=generator)).half().float()
+        pooled = torch.rand(1, 2, 3, 3, generator=generator)
+        logits, deltas = predictor(head(pooled))
+        weights = half_weights(head, predictor)
+        expected = {"logits": logits[0], "deltas": deltas[0], "probabilities": logits[0].softmax(dim=0)}
+        given = {"weights": weights.view("<u2").tolist(), "sizes": [18, 7, 3], "pooled": pooled.flatten().tolist()}
+        yield given | {"expected": {name: values.tolist() for name, values in expected.items()}}
 
 
 def _pooled(operator: str) -> Iterator[Case]:

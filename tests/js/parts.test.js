@@ -72,6 +72,17 @@ test("the nearest handle is taken, of the selected box before another's", () => 
   assert.equal(handleAt(setOf([BOX]), null, view, 20, 30), null, "a box that is not editable has no handles");
 });
 
+test("of boxes that nearly coincide the preferred one is found, else the last", () => {
+  const set = new BoxSet();
+  set.replace([0, 0, 100, 100, 0, 0, 100, 100, 2, 2, 98, 99, 40, 40, 60, 60], {});
+  set.filter({ minScore: null, minSize: 0, hidden: [] });
+  assert.equal(set.smallestAt(20, 20, 0, { preferred: 0 }), 0);
+  assert.equal(set.smallestAt(20, 20, 0), 2, "the smallest");
+  assert.equal(set.smallestAt(1, 1, 0), 1, "the last of two that are equal");
+  assert.equal(set.smallestAt(50, 50, 0, { preferred: 0 }), 3, "the inner one");
+  assert.equal(set.smallestAt(150, 150, 0, { preferred: 0 }), null);
+});
+
 test("of nested boxes the smallest is found, and no hidden one", () => {
   const set = setOf(
     [
@@ -82,7 +93,7 @@ test("of nested boxes the smallest is found, and no hidden one", () => {
     { states: [0, 1, 2], editable: [1, 0, 0] },
   );
   assert.equal(set.smallestAt(25, 25, 0), 2);
-  assert.equal(set.smallestAt(25, 25, 0, true), 0);
+  assert.equal(set.smallestAt(25, 25, 0, { onlyEditable: true }), 0);
   set.filter({ minScore: null, minSize: 0, hidden: [2] });
   assert.equal(set.smallestAt(25, 25, 0), 1);
   assert.equal(set.smallestAt(200, 200, 0), null);

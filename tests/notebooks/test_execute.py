@@ -15,6 +15,9 @@ from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from PIL import Image
 
+from frcnn_edu.explorers.page_state import KIND
+from frcnn_edu.site.live import shipped_buffers
+
 sys.path.insert(0, str(NOTEBOOKS))
 import execute
 
@@ -59,6 +62,19 @@ def test_what_only_this_run_knew_is_gone():
 def test_a_live_view_leaves_its_plain_picture_behind():
     first = execute.tidy(as_left_by_a_kernel()).cells[1].outputs[0]
     assert first.data == {"image/jpeg": "abc", "text/plain": "Canvas()"}
+
+
+def test_what_lets_an_explorer_move_on_a_page_stays_once_and_without_what_the_course_ships():
+    notebook = as_left_by_a_kernel()
+    (shipped,) = shipped_buffers()
+    state = {"boxes": {"buffer": "own"}, "half_weights": {"buffer": shipped}}
+    kept = {"class": "Heads", "state": state, "answers": [], "buffers": {"own": "AAAA", shipped: "BBBB"}}
+    for output in notebook.cells[1].outputs[:2]:
+        output.data[KIND] = nbformat.from_dict(kept)
+    first, second, _ = execute.tidy(notebook).cells[1].outputs
+    assert first.data[KIND] == kept | {"buffers": {"own": "AAAA"}}
+    assert second.data[KIND] == kept | {"buffers": {}}
+    assert first.data["image/jpeg"] == "abc"
 
 
 def test_a_photograph_becomes_a_jpeg_and_a_drawing_stays_a_png():

@@ -26,7 +26,15 @@ PYTHONS = [
     text.rpartition(" ")[2] for text in PROJECT["classifiers"] if text.startswith("Programming Language :: Python")
 ]
 
-DRAWING = {"viz", "explorers", "exercises", "course", "commands", "__main__"}  # may load what the detector may not
+DRAWING = {
+    "viz",
+    "explorers",
+    "exercises",
+    "course",
+    "site",
+    "commands",
+    "__main__",
+}  # may load what the detector may not
 HEAVY = {"matplotlib", "ipywidgets", "anywidget", "IPython", "skimage"}
 
 NAMES_ON_CONDA_FORGE = {"torch": "pytorch", "playwright": "playwright-python"}
@@ -119,7 +127,7 @@ def test_pins_admit_every_python():
     ("files", "extras"),
     [
         ("core", []),
-        ("frcnn_edu", ["lessons"]),
+        ("frcnn_edu", ["lessons", "site"]),
         ("notebooks", ["lessons", "teach"]),
         ("benchmarks", ["lessons"]),
         ("tests", ["test"]),
@@ -130,7 +138,9 @@ def test_what_is_imported_is_declared(files, extras):
     texts = [*PROJECT["dependencies"], *(text for extra in extras for text in PROJECT["optional-dependencies"][extra])]
     if "test" in extras:
         texts += [
-            text for extra in ("lessons", "page", "teach", "export") for text in PROJECT["optional-dependencies"][extra]
+            text
+            for extra in ("lessons", "page", "site", "teach", "export")
+            for text in PROJECT["optional-dependencies"][extra]
         ]
     declared = (
         {Requirement(text).name for text in texts} | {"frcnn_edu", "benchmarks"} | (COME_ALONG if extras else set())

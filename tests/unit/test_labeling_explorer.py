@@ -176,7 +176,8 @@ def test_a_step_draws_what_the_sampler_draws(two_photos, picture):
     sample = BalancedSampler()(labels, torch.Generator().manual_seed(7))
     there = [int((labels == label).sum()) for label in (1, 0)]
     assert explorer.tally == (len(sample.positive), len(sample.negative), *there)
-    drawn = {kind: explorer.box_tensor[torch.tensor(explorer.still().states == kind)] for kind in (0, 1, 2)}
+    still = explorer.still()
+    drawn = {kind: torch.tensor(still.boxes[still.states == kind]) for kind in (0, 1, 2)}
     torch.testing.assert_close(drawn[1], anchors[sample.positive])
     torch.testing.assert_close(drawn[2], anchors[sample.negative])
     torch.testing.assert_close(drawn[0], photo.boxes)
@@ -184,9 +185,9 @@ def test_a_step_draws_what_the_sampler_draws(two_photos, picture):
 
 def test_another_step_draws_others_and_another_batch_fewer(two_photos):
     explorer = SampleExplorer(two_photos)
-    first = explorer.boxes
+    first = explorer.still().boxes
     explorer.step = 1
-    assert first.tolist() != explorer.boxes.tolist()
+    assert first.tolist() != explorer.still().boxes.tolist()
     explorer.batch_size = 32
     assert explorer.tally[:2] == (16, 16)
     explorer.positive_fraction = 0.25

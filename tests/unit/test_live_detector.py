@@ -85,7 +85,9 @@ def test_what_python_sets_replaces_what_the_hand_has_made(live):
     assert live._scene
     live.set_shapes(["cross"], [[100, 100, 160, 160]])
     assert (live._scene, live.names, live.num_named) == ({}, ["cross"], 1)
+    by_hand(live, [[60, 60, 120, 120]], ["cross"], [0])
     live.boxes = [[20, 20, 80, 80]]
+    assert live._scene == {}
     assert live.answer["verdicts"][0]["right"]
     assert live.answer["detections"][0][0] < 40
 

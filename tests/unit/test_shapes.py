@@ -276,6 +276,11 @@ def test_moving_one_shape_leaves_the_rest_of_the_picture_as_it_was():
     assert not torch.equal(before, draw_scene(boxes, ["disc", "cross"], [1, 2], background=6))
 
 
+def test_half_a_pixel_is_drawn():
+    box = torch.tensor([[60.0, 60, 110, 110]])
+    assert not torch.equal(draw_scene(box, ["square"], [1]), draw_scene(box + 0.5, ["square"], [1]))
+
+
 def test_later_shapes_lie_on_top():
     boxes = torch.tensor([[50.0, 50, 100, 100], [50, 50, 100, 100]])
     alone = draw_scene(boxes[:1], ["square"], [2])

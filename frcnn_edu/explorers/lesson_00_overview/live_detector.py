@@ -14,6 +14,7 @@ from frcnn_edu.boxes import box_iou
 from frcnn_edu.datasets.shapes import CLASS_NAMES, draw_scene
 from frcnn_edu.explorers.base import BoxCanvas, box_parts, heatmap_parts
 from frcnn_edu.explorers.bundle import bundle
+from frcnn_edu.explorers.page_state import NEEDS_KERNEL
 from frcnn_edu.explorers.still import Still
 from frcnn_edu.faster_rcnn import FasterRCNN, Trace
 from frcnn_edu.viz.palette import COLOR_MAP, FINE_DOTS, GREY, SKY_BLUE, STATES, State, state_index
@@ -103,6 +104,10 @@ class LiveDetector(BoxCanvas):
         self._scene = {}
         self._place(kinds, boxes, range(len(kinds)) if paints is None else paints)
         self._ask()
+
+    def page_traits(self) -> dict[str, Any]:
+        """The detector runs in Python; the front page of the site has one that runs in the browser."""
+        return {NEEDS_KERNEL: True}
 
     @property
     def names(self) -> list[str]:

@@ -1,19 +1,20 @@
-/* CoverageExplorer: how well anchors fit the boxes of a data set. Python measures (trait overlaps), this draws:
-   the histogram, and the plane of widths and heights with an island round each anchor in which it reaches IoU 0.7. */
+/* CoverageExplorer: how well anchors fit the boxes of a data set: the best IoU of every box, their histogram, and the
+   plane of widths and heights with an island round each anchor in which it reaches IoU 0.7. */
 
-import { centerSize, iou } from "../js/detector/boxes.js";
+import { boxAt, centerSize, iou } from "../js/detector/boxes.js";
 import { HIGH } from "../js/detector/matching.js";
 import { explorer } from "../js/explorer.js";
 import { addChart, Plot } from "../js/kit/charts.js";
 import { controlRow, element } from "../js/kit/layout.js";
 import { LOOKS } from "../js/kit/palette.js";
-import { AnchorExplorer, lookOf } from "./settings.js";
+import { AnchorExplorer, bestAnchor, lookOf, SETTINGS } from "./settings.js";
 
 /** @typedef {import("../js/explorer.js").Context} Context */
 /** @typedef {import("../js/kit/charts.js").Size} Size */
 
 const BINS = 20;
 const MISSED = 0.5;
+const HIGH_32 = Math.fround(HIGH); // as Python rounds it
 const CROWD = 400; // dots from which a dark edge round each would be all one sees
 const SIDES = [4, 1024].map(Math.log); // the plane's range
 const TICKS = [8, 16, 32, 64, 128, 256, 512];
@@ -39,8 +40,8 @@ function island() {
 }
 
 class CoverageExplorer extends AnchorExplorer {
-  overlaps = new Float32Array(0);
-  sides = new Float32Array(0);
+  overlaps = new Float32Array(0); // the best IoU of every box of the data set
+  allBoxes = new Float32Array(0);
   island = island();
 
   /** @param {Context} context */
@@ -55,8 +56,8 @@ class CoverageExplorer extends AnchorExplorer {
     );
     this.addSettings(["sizes", "ratios", "stride", "inverted"]);
     this.addChoice();
-    this.on(["overlaps", "sides", "yardstick"], () => this.takeIn());
-    this.takeIn();
+    this.on([...SETTINGS, "all_boxes", "image_sizes", "yardstick"], () => this.measure());
+    this.measure();
   }
 
   addChoice() {
@@ -74,14 +75,37 @@ class CoverageExplorer extends AnchorExplorer {
     this.plane.paint();
   }
 
-  takeIn() {
-    [this.overlaps, this.sides] = [this.floats("overlaps"), this.floats("sides")];
+  onBoxesChanged() {
+    this.judge();
+  }
+
+  measure() {
+    const { base, settings } = this;
+    const [boxes, sizes] = [this.floats("all_boxes"), this.floats("image_sizes")];
+    const count = boxes.length / 4;
+    if (sizes.length !== 2 * count) return; // the rest is still on its way
+    this.allBoxes = boxes;
+    this.overlaps = Float32Array.from({ length: count }, (_, i) => {
+      const [height, width] = sizes.subarray(2 * i, 2 * i + 2);
+      return bestAnchor(boxAt(boxes, i), base, settings, { width, height }).iou;
+    });
+    this.judge();
+    this.write();
+  }
+
+  /** How the boxes of the picture fare. */
+  judge() {
+    const first = this.get("first_box");
+    const here = this.overlaps.subarray(first, first + this.canvas.boxes.length / 4);
+    this.canvas.setStates([...here].map((overlap) => this.fit(overlap)));
+  }
+
+  write() {
     const { overlaps } = this;
     const count = overlaps.length;
-    if (this.sides.length !== 2 * count) return; // the rest is still on its way
     const mean = overlaps.reduce((sum, one) => sum + one, 0) / count;
     /** @param {number} least */
-    const share = (least) => Math.round((100 * overlaps.filter((one) => one >= least).length) / count);
+    const share = (least) => Math.round((100 * overlaps.filter((one) => one >= Math.fround(least)).length) / count);
     this.show(
       `${count} boxes`,
       `mean best IoU *${mean.toFixed(3)}* (the paper's nine at stride 16: ${this.get("yardstick").toFixed(3)})`,
@@ -94,7 +118,7 @@ class CoverageExplorer extends AnchorExplorer {
 
   /** @param {number} overlap */
   fit(overlap) {
-    return this.canvas.palette[overlap >= HIGH ? 0 : overlap >= MISSED ? 1 : 2].color;
+    return overlap >= HIGH_32 ? 0 : overlap >= MISSED ? 1 : 2;
   }
 
   /**
@@ -113,7 +137,7 @@ class CoverageExplorer extends AnchorExplorer {
     context.fillText("boxes", 4, 12);
     context.fillRect(plot.left, plot.up(0), plot.width, 1);
     bars.forEach((count, i) => {
-      context.fillStyle = this.fit((i + 0.5) / BINS);
+      context.fillStyle = this.canvas.palette[this.fit((i + 0.5) / BINS)].color;
       context.fillRect(plot.across(i / BINS) + 1, plot.up(count), plot.width / BINS - 2, plot.up(0) - plot.up(count));
     });
   }
@@ -135,7 +159,9 @@ class CoverageExplorer extends AnchorExplorer {
     context.fillText("height, px", 0, 0);
     context.restore();
     for (const anchor of this.base) this.drawIsland(context, plot, anchor);
-    for (const { color } of this.canvas.palette) this.drawBoxes(context, plot, color);
+    this.canvas.palette.forEach(({ color }, fit) => {
+      this.drawBoxes(context, plot, color, fit);
+    });
     this.drawHovered(context, plot);
   }
 
@@ -161,19 +187,24 @@ class CoverageExplorer extends AnchorExplorer {
    * @param {CanvasRenderingContext2D} context
    * @param {Plot} plot
    * @param {string} color
+   * @param {number} fit
    */
-  drawBoxes(context, plot, color) {
-    const { overlaps, sides } = this;
+  drawBoxes(context, plot, color, fit) {
+    const { allBoxes, overlaps } = this;
     context.beginPath();
     overlaps.forEach((overlap, i) => {
-      if (this.fit(overlap) !== color) return;
-      const [x, y] = [plot.across(Math.log(sides[2 * i])), plot.up(Math.log(sides[2 * i + 1]))];
+      if (this.fit(overlap) !== fit) return;
+      const [width, height] = centerSize(boxAt(allBoxes, i)).slice(2);
+      const [x, y] = [plot.across(Math.log(width)), plot.up(Math.log(height))];
       context.moveTo(x + 2.5, y);
       context.arc(x, y, 2.5, 0, 2 * Math.PI);
     });
     Object.assign(context, { fillStyle: color, strokeStyle: plot.ink, lineWidth: 0.75 });
     context.fill();
-    if (overlaps.length < CROWD) context.stroke();
+    if (overlaps.length >= CROWD) return;
+    context.globalAlpha = 0.4; // or a heap of dots is all edges
+    context.stroke();
+    context.globalAlpha = 1;
   }
 
   /**

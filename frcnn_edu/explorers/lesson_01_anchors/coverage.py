@@ -1,6 +1,8 @@
 """How well anchors fit the boxes of whole data sets."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,10 @@ from frcnn_edu.anchors import PAPER_ASPECT_RATIOS, PAPER_SIZES, base_anchors
 from frcnn_edu.explorers.bundle import bundle
 from frcnn_edu.explorers.figure import with_panel
 from frcnn_edu.explorers.lesson_01_anchors.anchor_canvas import AnchorCanvas, best_anchors
+from frcnn_edu.explorers.page_state import PICTURES_ON_A_PAGE
 from frcnn_edu.explorers.paper import HIGH, STRIDE
-from frcnn_edu.explorers.wire import ArrayTrait, float_array
+from frcnn_edu.explorers.still import Still
+from frcnn_edu.explorers.wire import floats
 from frcnn_edu.viz.palette import FINE_DOTS, GREEN, GREY, SHORT_DASHES, VERMILION, State
 
 HERE = Path(__file__).parent
@@ -51,11 +55,14 @@ class CoverageExplorer(AnchorCanvas):
 
     num_pictures = traitlets.Int(1).tag(sync=True)
 
-    overlaps = ArrayTrait(lambda value, canvas: float_array(value, "overlaps"), np.zeros(0, np.float32))
-    """(N,) float32: the best IoU of every box of the data set."""
+    all_boxes = floats(4)
+    """(N, 4) float32: every box of the data set, image after image."""
 
-    sides = ArrayTrait(lambda value, canvas: float_array(value, "sides", 2), np.zeros((0, 2), np.float32))
-    """(N, 2) float32: width and height of every box."""
+    image_sizes = floats(2)
+    """(N, 2) float32: height and width of the image of every box."""
+
+    first_box = traitlets.Int(0).tag(sync=True)
+    """Where among them those of the picture begin."""
 
     yardstick = traitlets.Float().tag(sync=True)
     """The mean best IoU of the paper's nine anchors on this data set."""
@@ -71,7 +78,11 @@ class CoverageExplorer(AnchorCanvas):
         self._load()
         self.observe(self._load, "data_set")
         self.observe(self._show_picture, "picture")
-        self.observe(self._measure, ["sizes", "ratios", "stride", "offset", "inverted"])
+
+    @property
+    def overlaps(self) -> np.ndarray:
+        """The best IoU of every box of the data set with the anchors as they are set: (N,) float32."""
+        return self._overlaps(self.base, self.stride, self.offset).numpy()
 
     @property
     def mean(self) -> float:
@@ -83,39 +94,40 @@ class CoverageExplorer(AnchorCanvas):
         """The share of the boxes whose best anchor reaches `HIGH`."""
         return float((self.overlaps >= HIGH).mean())
 
+    def recorded(self) -> list[tuple[tuple[str, ...], list[tuple]]]:
+        """What a page without Python keeps the answers to: every data set, and the first pictures of each."""
+        return [(("data_set", "picture"), list(product(self.names, range(PICTURES_ON_A_PAGE))))]
+
+    def still(self) -> Still:
+        """The canvas with the fits that its settings give; the browser computes its own."""
+        return replace(super().still(), states=self._fits())
+
     def _load(self, change: dict | None = None) -> None:
         """Gather the boxes of the data set, and measure the paper's nine on them."""
         items = self._data_sets[self.data_set]
-        self._all_boxes = torch.cat([boxes for _, boxes in items])  # (N, 4)
         self._ends = np.cumsum([0, *(len(boxes) for _, boxes in items)])
         counts = torch.tensor([len(boxes) for _, boxes in items])
         sizes = torch.tensor([tuple(image.shape[-2:]) for image, _ in items])  # (I, 2)
-        self._image_sizes = sizes.repeat_interleave(counts, dim=0)  # (N, 2) of the image of every box
         paper = base_anchors(PAPER_SIZES, PAPER_ASPECT_RATIOS)
         with self.hold_sync():
             self.num_pictures = len(items)
-            self.sides = self._all_boxes[:, 2:] - self._all_boxes[:, :2]
+            self.all_boxes = torch.cat([boxes for _, boxes in items])  # (N, 4)
+            self.image_sizes = sizes.repeat_interleave(counts, dim=0)  # (N, 2)
             self.yardstick = self._overlaps(paper, STRIDE, 0.0).mean().item()
-            self._measure()
             self.picture = 0
             self._show_picture()
 
     def _overlaps(self, base: Tensor, stride: float, offset: float) -> Tensor:
         """(N,) best IoU of every box."""
-        maps = (self._image_sizes / stride).ceil()  # (N, 2)
-        return best_anchors(self._all_boxes, base, maps, stride, offset).iou
-
-    def _measure(self, change: dict | None = None) -> None:
-        """Compute `overlaps` anew, and with them the look of the boxes shown."""
-        with self.hold_sync():
-            self.overlaps = self._overlaps(self.base, self.stride, self.offset)
-            if len(self.boxes) == len(fits := self._fits()):
-                self.states = fits
+        maps = (torch.tensor(self.image_sizes) / stride).ceil()  # (N, 2)
+        return best_anchors(torch.tensor(self.all_boxes), base, maps, stride, offset).iou
 
     def _show_picture(self, change: dict | None = None) -> None:
-        image, boxes = self._data_sets[self.data_set][self.picture % self.num_pictures]
+        index = self.picture % self.num_pictures
+        image, boxes = self._data_sets[self.data_set][index]
         with self.hold_sync():
             self.image = image
+            self.first_box = int(self._ends[index])
             self.set_boxes(boxes, self._fits())
 
     def _fits(self) -> np.ndarray:

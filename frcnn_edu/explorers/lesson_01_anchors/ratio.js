@@ -59,7 +59,7 @@ class RatioExplorer extends Explorer {
       `IoU with the ${this.canvas.captions[0] || "object"} *${overlap.toFixed(3)}*`,
     );
     const bar = element("i", "explorer-bar", /** @type {HTMLElement} */ (this.figures.children[1]));
-    bar.style.width = `${BAR}px`;
+    Object.assign(bar.style, { width: `${BAR}px`, marginRight: `${2 * BAR}px` }); // room for what is more than 100 %
     element("i", "", bar).style.width = `${Math.min(BAR * share, 3 * BAR)}px`;
   }
 

@@ -74,7 +74,7 @@ class IoUExplorer extends Explorer {
   drawOver(context) {
     const { shared } = this;
     if (!shared) return;
-    context.fillStyle = COLORS.green;
+    context.fillStyle = COLORS.white;
     context.globalAlpha = 0.5;
     context.fillRect(shared[0], shared[1], shared[2] - shared[0], shared[3] - shared[1]);
   }

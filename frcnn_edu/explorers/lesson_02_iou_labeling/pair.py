@@ -15,7 +15,7 @@ from frcnn_edu.explorers.base import BoxCanvas
 from frcnn_edu.explorers.bundle import bundle
 from frcnn_edu.explorers.figure import with_panel
 from frcnn_edu.explorers.paper import HIGH, LOW
-from frcnn_edu.viz.palette import BLUE, GREEN, GREY, SKY_BLUE, VERMILION, YELLOW, State
+from frcnn_edu.viz.palette import BLUE, GREY, SKY_BLUE, VERMILION, WHITE, YELLOW, State
 
 HERE = Path(__file__).parent
 PAIR_STATES = (State("object", YELLOW, width=3), State("anchor", SKY_BLUE, width=3))
@@ -74,7 +74,7 @@ class IoUExplorer(BoxCanvas):
 
         x1, y1, x2, y2 = self._shared().tolist()
         if x2 > x1 and y2 > y1:
-            axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, facecolor=GREEN, alpha=0.5))
+            axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, facecolor=WHITE, alpha=0.5))
 
     def figure(self) -> Figure:
         """The canvas, and the two curves below it."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import traitlets
 from matplotlib.axes import Axes
@@ -16,7 +17,9 @@ from frcnn_edu.datasets.photos import Photo
 from frcnn_edu.explorers.base import BoxCanvas
 from frcnn_edu.explorers.bundle import bundle
 from frcnn_edu.explorers.lesson_02_iou_labeling.label import BACKGROUND, LABEL_STATES
+from frcnn_edu.explorers.page_state import PICTURES_ON_A_PAGE
 from frcnn_edu.explorers.paper import STRIDE, cells
+from frcnn_edu.explorers.still import Still
 from frcnn_edu.matching import NEGATIVE, POSITIVE, BalancedSampler, Matcher, Sample
 from frcnn_edu.viz.palette import GREEN, STATES, State, state_index
 
@@ -54,8 +57,6 @@ class SampleExplorer(BoxCanvas):
     hidden_states = traitlets.List(traitlets.Int(), [ONE, ZERO]).tag(sync=True)
 
     num_pictures = traitlets.Int(1).tag(sync=True)
-    tally = traitlets.Tuple((0, 0, 0, 0)).tag(sync=True)
-    """Positives drawn, negatives drawn, positives there are, negatives there are."""
 
     def __init__(self, photos: Sequence[Photo], **options: Any) -> None:
         if len(photos) == 0:
@@ -64,8 +65,8 @@ class SampleExplorer(BoxCanvas):
         self._labelled: dict[int, tuple[Tensor, Tensor]] = {}
         parts: dict[str, Any] = {"palette": SAMPLE_STATES, "num_pictures": len(photos)}
         super().__init__(photos[0].image, **parts | options)
-        self._show()
-        self.observe(self._show, ["picture", "step", "batch_size", "positive_fraction"])
+        self._show_picture()
+        self.observe(self._show_picture, "picture")
 
     @property
     def anchors(self) -> Tensor:
@@ -85,9 +86,10 @@ class SampleExplorer(BoxCanvas):
 
     def draw(self, axes: Axes) -> None:
         """The dots."""
-        centers = self.box_tensor.unflatten(1, (2, 2)).mean(dim=1)  # (N, 2)
+        still = self.still()
+        centers = still.boxes.reshape(-1, 2, 2).mean(axis=1)  # (N, 2)
         for state, area in reversed(DOT.items()):
-            x, y = centers[torch.tensor(self.states == state)].T.numpy()
+            x, y = centers[still.states == state].T
             axes.scatter(x, y, s=area, color=SAMPLE_STATES[state].color, edgecolors="black", lw=0.5)
 
     def _of_picture(self) -> tuple[Tensor, Tensor]:
@@ -100,13 +102,26 @@ class SampleExplorer(BoxCanvas):
             self._labelled[index] = anchors, Matcher()(box_iou(anchors, photo.boxes)).labels
         return self._labelled[index]
 
-    def _show(self, change: dict | None = None) -> None:
-        photo, sample = self._photos[self.picture % len(self._photos)], self.sample
-        drawn = torch.cat((sample.negative, sample.positive))  # positives last, so that they lie on top
-        states = [ZERO] * len(sample.negative) + [ONE] * len(sample.positive) + [TRUTH] * len(photo.boxes)
-        there = [int((self.labels == label).sum()) for label in (POSITIVE, NEGATIVE)]
+    @property
+    def tally(self) -> tuple[int, int, int, int]:
+        """Positives drawn, negatives drawn, positives there are, negatives there are."""
+        positives, negatives = (int((self.labels == label).sum()) for label in (POSITIVE, NEGATIVE))
+        return len(self.sample.positive), len(self.sample.negative), positives, negatives
+
+    def recorded(self) -> list[tuple[tuple[str, ...], list[tuple]]]:
+        """What a page without Python keeps the answers to: the photographs."""
+        return [(("picture",), [(index,) for index in range(min(self.num_pictures, PICTURES_ON_A_PAGE))])]
+
+    def still(self) -> Still:
+        """The canvas with the anchors drawn, which the browser draws itself; positives and objects lie on top."""
+        sample = self.sample
+        drawn = self.anchors[torch.cat((sample.negative, sample.positive))]
+        states = [ZERO] * len(sample.negative) + [ONE] * len(sample.positive) + [TRUTH] * len(self.boxes)
+        boxes = torch.cat((drawn, self.box_tensor)).numpy()
+        return replace(super().still(), boxes=boxes, states=np.array(states, np.uint8))
+
+    def _show_picture(self, change: dict | None = None) -> None:
+        photo = self._photos[self.picture % len(self._photos)]
         with self.hold_sync():
-            if change is None or change["name"] == "picture":
-                self.image = photo.image
-            self.set_boxes(torch.cat((self.anchors[drawn], photo.boxes)), states)
-            self.tally = (len(sample.positive), len(sample.negative), *there)
+            self.image = photo.image
+            self.set_boxes(photo.boxes)

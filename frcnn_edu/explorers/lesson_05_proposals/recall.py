@@ -15,6 +15,7 @@ from frcnn_edu.explorers.bundle import bundle, styles
 from frcnn_edu.explorers.figure import with_panel
 from frcnn_edu.explorers.lesson_05_proposals.funnel import _Funnel
 from frcnn_edu.explorers.lesson_05_proposals.proposal_steps import STEPS
+from frcnn_edu.explorers.page_state import PICTURES_ON_A_PAGE
 from frcnn_edu.explorers.still import Still
 from frcnn_edu.explorers.wire import ArrayTrait, float_array
 from frcnn_edu.faster_rcnn import FasterRCNN, Trace
@@ -103,6 +104,12 @@ class RecallExplorer(BoxCanvas):
         self._show_picture()
         self.observe(self._measure, "lowest_score")
         self.observe(self._show_picture, "picture")
+
+    def recorded(self) -> list[tuple[tuple[str, ...], list[tuple]]]:
+        """What a page without Python keeps the answers to: every score of the slider, and the first pictures."""
+        scores = [(round(0.05 * step, 2),) for step in range(21)]
+        pictures = [(index,) for index in range(min(self.num_pictures, PICTURES_ON_A_PAGE))]
+        return [(("lowest_score",), scores), (("picture",), pictures)]
 
     @property
     def recall(self) -> dict[str, float]:

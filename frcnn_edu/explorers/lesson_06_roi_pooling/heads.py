@@ -1,27 +1,36 @@
-"""What the second stage answers for a region."""
+"""What the second stage answers for a region.
+
+A kernel asks the model. On a page without one the script asks a copy of the heads, where they are small and pool from
+one map; see `page_traits`.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import traitlets
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch import Tensor, nn
 
 from frcnn_edu.boxes import decode_boxes
 from frcnn_edu.explorers.base import BoxCanvas
 from frcnn_edu.explorers.bundle import bundle
 from frcnn_edu.explorers.figure import outline, with_panel
 from frcnn_edu.explorers.lesson_06_roi_pooling.region import OPERATORS, PANEL_HEIGHT, REGION_STATES
-from frcnn_edu.explorers.wire import floats
+from frcnn_edu.explorers.page_state import NEEDS_KERNEL
+from frcnn_edu.explorers.wire import floats, integers
 from frcnn_edu.faster_rcnn import FasterRCNN
 from frcnn_edu.images import resize_boxes
+from frcnn_edu.roi_heads import FastRCNNPredictor, TwoMLPHead
 from frcnn_edu.roi_pool import MultiScaleRoIPool
 from frcnn_edu.viz.palette import LOOKS, SKY_BLUE
 
 HERE = Path(__file__).parent
+MOST_WEIGHTS = 1_000_000
+"""Of heads that go into a page: 2 MB."""
 
 
 class HeadsExplorer(BoxCanvas):
@@ -50,6 +59,22 @@ class HeadsExplorer(BoxCanvas):
     answers = floats(4)
     """(K, 4) float32: the region, moved by the deltas of each class."""
 
+    half_weights = integers(np.uint16)
+    """On a page without a kernel the heads' weights, by the bits of their half precision, see `half_weights`."""
+
+    head_sizes = traitlets.Tuple().tag(sync=True)
+    """Then also the numbers of a pooled region, of the layers, and of classes."""
+
+    features = floats()
+    """Then also the feature map, (C, H, W)."""
+
+    map_size = traitlets.Tuple().tag(sync=True)
+    network_scale = traitlets.Tuple((1.0, 1.0)).tag(sync=True)
+    """How much larger the image is for the network, in x and in y."""
+
+    weights = traitlets.Tuple().tag(sync=True)
+    """By what the deltas are divided, `bbox_reg_weights`."""
+
     def __init__(
         self,
         model: FasterRCNN,
@@ -64,6 +89,7 @@ class HeadsExplorer(BoxCanvas):
             trace = model.eval().trace([image])
         self._model, self._batch, self._features = model, trace.batch, trace.features
         parts: dict[str, Any] = {"palette": REGION_STATES, "class_names": list(class_names)}
+        parts["weights"] = tuple(model.config.bbox_reg_weights)
         super().__init__(image, [list(map(float, region))], editable=True, **parts | traits)
         self._ask()
         self.observe(self._ask, ["boxes", "operator"])
@@ -82,6 +108,24 @@ class HeadsExplorer(BoxCanvas):
             self.probabilities = logits[0].softmax(dim=0)
             self.deltas = deltas
             self.answers = batch.to_original(moved, 0)
+
+    def page_traits(self) -> dict[str, Any]:
+        """What the script needs to answer by itself; nothing for heads that are too large, or pool from a pyramid."""
+        heads, maps = self._model.roi_heads, list(self._features.values())
+        head, predictor = heads.box_head, heads.box_predictor
+        if not (isinstance(head, TwoMLPHead) and isinstance(predictor, FastRCNNPredictor)) or len(maps) > 1:
+            return {NEEDS_KERNEL: True}
+        if sum(part.numel() for part in heads.parameters()) > MOST_WEIGHTS:
+            return {NEEDS_KERNEL: True}
+        bits = half_weights(head, predictor)
+        (height, width), (old_height, old_width) = self._batch.sizes[0], self._batch.original_sizes[0]
+        return {
+            "half_weights": bits.tobytes(),
+            "head_sizes": [head.fc6.in_features, head.fc7.in_features, len(self.class_names)],
+            "features": maps[0][0].numpy().astype("<f4").tobytes(),
+            "map_size": list(maps[0].shape[1:]),
+            "network_scale": [width / old_width, height / old_height],
+        }
 
     @property
     def likeliest(self) -> int:
@@ -107,6 +151,17 @@ class HeadsExplorer(BoxCanvas):
     def __repr__(self) -> str:
         name, probability = _plain(self.class_names[self.likeliest]), self.probabilities.max()
         return f"HeadsExplorer({name} {probability:.2f}, pooled by {self.operator})"
+
+
+def half_weights(head: nn.Module, predictor: nn.Module) -> np.ndarray:
+    """Weight and bias of each layer, one after another, in half precision: (W,) float16.
+
+    `head` is a `TwoMLPHead`, `predictor` a `FastRCNNPredictor`; raises AttributeError for others.
+    """
+    layers = [head.get_submodule(name) for name in ("fc6", "fc7")]
+    layers += [predictor.get_submodule(name) for name in ("cls_score", "bbox_pred")]
+    parts = [layer.get_parameter(name).detach().flatten() for layer in layers for name in ("weight", "bias")]
+    return torch.cat(parts).half().numpy().astype("<f2")
 
 
 def _plain(class_name: str) -> str:

@@ -112,6 +112,12 @@ class BugZooExplorer(BoxCanvas):
         super().__init__(image, **parts | traits)
         self._show()
 
+    def recorded(self) -> list[tuple[tuple[str, ...], list[tuple]]]:
+        """What a page without Python keeps the answers to: every mistake, hidden, shown, and without it."""
+        views = ((False, False), (True, False), (True, True))
+        settings = [(bug, revealed, sound) for bug in range(len(self.bugs)) for revealed, sound in views]
+        return [(("bug", "revealed", "show_sound"), settings)]
+
     @property
     def chosen(self) -> BugDescription:
         """The bug that is looked at."""

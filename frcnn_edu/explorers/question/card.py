@@ -21,6 +21,7 @@ import anywidget
 import traitlets
 
 from frcnn_edu.explorers.bundle import bundle, styles
+from frcnn_edu.explorers.page_state import kept_state
 from frcnn_edu.viz.tables import Table
 
 HERE = Path(__file__).parent
@@ -135,7 +136,7 @@ class Question(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict]:
         """The live card for a notebook that can show it, text for a page that cannot: there the answer is folded."""
         data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
-        return data | {"text/html": self._html()}, metadata
+        return data | kept_state(self) | {"text/html": self._html()}, metadata
 
     def _html(self) -> str:
         possible = f"<p><i>{escape(self._possible())}</i></p>"

@@ -360,7 +360,7 @@ def labels_hanging(iou, high=0.7, low=0.3):
 WRONG_LABEL = {
     "best-anchor rule missing": (label(best=lambda iou: iou[:, 0] > 2), "The best-anchor rule is missing"),
     "argmax": (label(best=argmax_above_0), "equally well only one becomes positive"),
-    "argmax of columns of 0": (label(best=argmax_rule), "argmax names one even there"),
+    "argmax of columns of 0": (label(best=argmax_rule), "mark them all, iou == iou.amax(dim=0); if none does, none"),
     "columns of 0": (label(best=lambda iou: (iou == iou.amax(0)).any(1)), "every anchor of IoU 0 equals it"),
     "best above low only": (
         label(best=lambda iou: ((iou == iou.amax(0)) & (iou >= 0.3)).any(1)),

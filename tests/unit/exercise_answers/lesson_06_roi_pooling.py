@@ -165,6 +165,7 @@ WRONG_POOL = {
     "over channels": (pool(reduce=lambda cells: cells.max()), "over the channels, too"),
     "first cell": (pool(reduce=lambda cells: cells[:, 0, 0]), "its first cell"),
     "whole map": (pool_whole_map, "whole map"),
+    "in pixels": (pool(read=lambda roi: (roi / 16).round().int().tolist()), "in cells already"),
     "two slips": (pool(one=0, reduce=lambda cells: cells.mean(dim=(1, 2))), "averaged"),
     "strides": (pool_by_strides, "whatever the size of the region"),
     "scaled": (pool_of_scaled, "no value of the map"),

@@ -55,6 +55,8 @@ import { View } from "./view.js";
  * @typedef {import("../kit/traits.js").Context & { pointerStep?: number, ownBoxes?: boolean } & Hooks} Options
  */
 
+const AT_REST = "Point at a box to read about it.";
+
 let canvases = 0;
 
 class BoxCanvas {
@@ -314,8 +316,12 @@ class BoxCanvas {
   writeReadout() {
     const { grab } = this.hand;
     const index = grab ? grab.index : (this.hovered ?? this.selected);
-    const text = this.readout ?? (index === null ? "" : this.describe(index));
+    const text = this.readout ?? (index === null ? this.atRest() : this.describe(index));
     if (this.line.textContent !== text) this.line.textContent = text;
+  }
+
+  atRest() {
+    return this.set.shown.includes(1) ? AT_REST : "";
   }
 
   layout() {

@@ -5,6 +5,8 @@ import { boxAt } from "../detector/boxes.js";
 
 /** @typedef {{ states?: ArrayLike<number>, scores?: ArrayLike<number>, editable?: ArrayLike<number>, captions?: string[] }} Known */
 
+const NEARLY = 1.1; // boxes of the same size but for this factor nearly coincide where they overlap
+
 class BoxSet {
   boxes = new Float32Array(0);
   states = new Uint8Array(0);
@@ -73,24 +75,27 @@ class BoxSet {
 
   /**
    * The smallest shown box that holds the point, or null: of nested boxes the inner one can be reached no other way.
+   * Of boxes that nearly coincide it is the preferred one, else the last.
    * @param {number} x
    * @param {number} y
    * @param {number} slack  How far outside a box still counts as inside, for the thin ones
-   * @param {boolean} [onlyEditable]
+   * @param {{ onlyEditable?: boolean, preferred?: number | null }} [which]
    */
-  smallestAt(x, y, slack, onlyEditable = false) {
+  smallestAt(x, y, slack, { onlyEditable = false, preferred = null } = {}) {
     const { boxes, shown, editable } = this;
     /** @type {number | null} */
     let best = null;
     let bestArea = Number.POSITIVE_INFINITY;
+    let preferredArea = Number.POSITIVE_INFINITY;
     for (let i = 0, j = 0; i < shown.length; i++, j += 4) {
       if (!shown[i] || (onlyEditable && !editable[i])) continue;
       if (x < boxes[j] - slack || x > boxes[j + 2] + slack || y < boxes[j + 1] - slack || y > boxes[j + 3] + slack)
         continue;
       const area = (boxes[j + 2] - boxes[j]) * (boxes[j + 3] - boxes[j + 1]);
-      if (area < bestArea) [best, bestArea] = [i, area];
+      if (area <= bestArea) [best, bestArea] = [i, area];
+      if (i === preferred) preferredArea = area;
     }
-    return best;
+    return preferredArea <= NEARLY * bestArea && Number.isFinite(preferredArea) ? preferred : best;
   }
 
   /**

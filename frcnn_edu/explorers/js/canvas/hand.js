@@ -11,6 +11,7 @@ import { cursorOf, handleAt, pulled } from "./handles.js";
  */
 
 const SLACK = 3; // CSS pixels outside a box that still count as inside, for the thin ones
+const FINGER = 2.5; // how much further a finger reaches than the mouse
 const DRAG_START = 3; // CSS pixels that make a press a drag
 const DECIMALS = 10; // the mouse places boxes on tenths of a pixel
 
@@ -44,6 +45,10 @@ class Hand {
         end,
         timed("press", (event) => this.onUp(event)),
       );
+    const holdPage = (/** @type {TouchEvent} */ event) => {
+      if (this.grab && this.grab.index !== null) event.preventDefault(); // or the page would scroll with the box
+    };
+    listeners.on(stage, "touchstart", holdPage, { passive: false });
     listeners.on(stage, "pointerleave", () => {
       if (!this.grab) this.leave();
     });
@@ -53,13 +58,16 @@ class Hand {
   }
 
   /**
-   * The smallest box at a place.
+   * The smallest box at a place. What is to be moved is the selected one, of boxes that nearly coincide.
    * @param {number} x
    * @param {number} y
    * @param {boolean} [onlyEditable]
+   * @param {number} [reach]
    */
-  boxAt(x, y, onlyEditable = false) {
-    return this.canvas.set.smallestAt(x, y, SLACK * this.canvas.view.px, onlyEditable);
+  boxAt(x, y, onlyEditable = false, reach = 1) {
+    const { set, selected, view } = this.canvas;
+    const preferred = onlyEditable ? selected : null;
+    return set.smallestAt(x, y, SLACK * reach * view.px, { onlyEditable, preferred });
   }
 
   /**
@@ -139,7 +147,9 @@ class Hand {
     const [x, y] = this.placeOf(event);
     stage.focus(/** @type {FocusOptions} */ ({ preventScroll: true, focusVisible: false }));
     this.pointAt(x, y);
-    const { index, sx, sy } = handleAt(set, selected, view, x, y) ?? { index: this.boxAt(x, y, true), sx: 0, sy: 0 };
+    const reach = event.pointerType === "touch" ? FINGER : 1;
+    const handle = handleAt(set, selected, { scale: view.scale, px: reach * view.px }, x, y);
+    const { index, sx, sy } = handle ?? { index: this.boxAt(x, y, true, reach), sx: 0, sy: 0 };
     const box = index === null ? [x, y, x, y] : [...set.box(index)];
     this.grab = { index, sx, sy, from: [x, y], box, now: null, drawn: false };
     if (sx || sy) this.canvas.select(index);

@@ -46,7 +46,7 @@ function handlesOf([x1, y1, x2, y2], scale, which = HANDLES) {
  * The handle at a place in the image, or null.
  * @param {import("./box_set.js").BoxSet} set
  * @param {number | null} selected
- * @param {import("./view.js").View} view
+ * @param {{ scale: number, px: number }} view
  * @param {number} x
  * @param {number} y
  */

@@ -52,7 +52,9 @@ class Layers {
 
   /** Decode the image; rejects where the browser cannot show it. */
   async readImage() {
-    const decoded = await createImageBitmap(new Blob([numbers(this.model, "_image_bytes", Uint8Array)]));
+    const bytes = numbers(this.model, "_image_bytes", Uint8Array);
+    if (!bytes.length) return; // whoever made the canvas draws the picture
+    const decoded = await createImageBitmap(new Blob([bytes]));
     this.bitmap?.close();
     this.bitmap = decoded;
   }
@@ -146,7 +148,7 @@ class Layers {
     }
     groups.sort((a, b) => b.members.length - a.members.length); // the few on top of the many
     const image = new ImageData(middle.canvas.width, middle.canvas.height);
-    for (const { look, members } of groups) inkBoxes(image, set.boxes, members, look, view);
+    for (const { look, members } of groups) if (look.width) inkBoxes(image, set.boxes, members, look, view);
     middle.putImageData(image, 0, 0);
   }
 
@@ -159,7 +161,9 @@ class Layers {
     over.restore();
     if (hovered !== null && hovered !== selected) this.strokeOne(hovered, 0.18);
     this.drawTags();
-    for (const index of withHandles(set, null)) if (index !== selected) this.drawHandles(index, CORNERS, HANDLE - 2);
+    for (const index of withHandles(set, null)) {
+      if (index !== selected && view.palette[set.states[index]].width) this.drawHandles(index, CORNERS, HANDLE - 2);
+    }
     if (selected !== null && (set.shown[selected] || hand.grab?.index === selected)) {
       this.strokeOne(selected, 0.12);
       this.drawHandles(selected, set.editable[selected] ? HANDLES : [], HANDLE);

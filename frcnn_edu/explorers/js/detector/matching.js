@@ -1,5 +1,9 @@
 /* frcnn_edu/matching.py for the browser: which anchors are examples of what. */
 
+import { randomOrder } from "./random.js";
+
+/** @typedef {import("./random.js").RandomNumbers} RandomNumbers */
+
 const [POSITIVE, NEGATIVE, IGNORED] = [1, 0, -1];
 const HIGH = 0.7; // IoU from which an anchor is positive
 const LOW = 0.3; // and below which it is negative
@@ -50,4 +54,22 @@ function bestAnchors(overlaps) {
   return found;
 }
 
-export { bestAnchors, HIGH, IGNORED, LOW, match, NEGATIVE, POSITIVE };
+/**
+ * Draw up to `batchSize` boxes by their labels, at most the share `fraction` of them positive, the rest negative.
+ * @param {Int8Array} labels
+ * @param {number} batchSize
+ * @param {number} fraction
+ * @param {RandomNumbers} numbers
+ */
+function sample(labels, batchSize, fraction, numbers) {
+  /** @type {(label: number, count: number) => number[]} */
+  const drawn = (label, count) => {
+    const all = [...labels.keys()].filter((index) => labels[index] === label);
+    if (all.length <= count) return all;
+    return [...randomOrder(all.length, numbers).subarray(0, count)].map((place) => all[place]);
+  };
+  const positive = drawn(POSITIVE, Math.floor(batchSize * fraction));
+  return { positive, negative: drawn(NEGATIVE, batchSize - positive.length) };
+}
+
+export { bestAnchors, HIGH, IGNORED, LOW, match, NEGATIVE, POSITIVE, sample };

@@ -8,6 +8,9 @@
 /** @type {Record<string, string>} Colours by name, each #rrggbb. */
 const COLORS = FRCNN_EDU_PALETTE.colors;
 
+/** @type {Record<string, Look>} The states that boxes can be in, by key. */
+const STATES = FRCNN_EDU_PALETTE.states;
+
 /** @type {Record<string, Look>} Looks of lines that are not states of boxes. */
 const LOOKS = FRCNN_EDU_PALETTE.looks;
 
@@ -59,4 +62,4 @@ function onGround(color, ink) {
   return dark ? `rgb(${rgb(color).map((part) => Math.round(part + (255 - part) * 0.4))})` : color;
 }
 
-export { COLORS, LOOKS, onGround, ramp, rampColor, rgb, withAlpha };
+export { COLORS, LOOKS, onGround, ramp, rampColor, rgb, STATES, withAlpha };

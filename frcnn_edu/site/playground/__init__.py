@@ -1,0 +1,1 @@
+"""The playground: a page on which the shipped detector runs in the browser. `build` writes it."""
