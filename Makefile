@@ -64,6 +64,7 @@ data: $(VENV)/.lessons  ## train the shipped detector, its bugs and the sampling
 	$(PY) -m frcnn_edu.course.shipped_detector
 	$(PY) -m frcnn_edu.course.bug_zoo --out data/bug_zoo.json
 	$(PY) -m frcnn_edu.course.sampling_experiment --out data/sampling.json
+	$(PY) -m frcnn_edu.course.clinic --out data/clinic.json
 
 release: $(VENV)/.teach  ## for teachers: make the student versions of the assignments; ASSIGNMENT=a5_project picks one
 	$(PY) notebooks/assignments/course.py release $(ASSIGNMENT)

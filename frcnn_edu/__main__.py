@@ -76,7 +76,7 @@ def _parse(given: Sequence[str]) -> argparse.Namespace:
             add_options(command)
             command.set_defaults(run=run)
         for action in command._actions:
-            if action.type is Path or action.dest == "images":
+            if action.type is Path or action.dest in ("images", "weights"):
                 action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab reads it
         parsers[name] = command
     options, unknown = parser.parse_known_args(given)

@@ -39,6 +39,8 @@ TINY_OPTIONS: Options = {
 }
 """Enough for 256 x 256 pixels and a handful of objects."""
 PYRAMID_SIZES = ((32,), (64,), (128,), (256,), (512,))
+MOBILENET_SIZES = tuple((size, size * 2**0.5) for size in (32.0, 64.0, 128.0, 256.0))
+"""Of the anchors on the four levels of `fasterrcnn_mobilenet_v2`, two each."""
 CLASS_WEIGHT = "roi_heads.box_predictor.cls_score.weight"
 
 
@@ -210,17 +212,21 @@ def fasterrcnn_mobilenet_v2(
     weights_backbone: str | None = None,
     trainable_backbone_layers: int = 14,
     frozen_backbone: bool | None = None,
+    anchor_sizes: Sequence[Sequence[float]] = MOBILENET_SIZES,
+    aspect_ratios: Sequence[float] = PAPER_ASPECT_RATIOS,
+    box_head_size: int = 512,
     **options: Unpack[ModelOptions],
 ) -> FasterRCNN:
     """MobileNetV2 under a pyramid of strides 8 to 64: small enough to fine-tune on a CPU.
 
     `weights_backbone` is a name of torchvision's, such as "IMAGENET1K_V1". For `trainable_backbone_layers` and
-    `frozen_backbone` see `backbones.mobilenet_v2`.
+    `frozen_backbone` see `backbones.mobilenet_v2`. `anchor_sizes` has as many sizes for each of the four levels; the
+    layers of the second stage have `box_head_size` outputs. Unlike an `rpn_anchor_generator`, these are numbers, which
+    a saved model keeps.
     """
-    sizes = tuple((size, size * 2**0.5) for size in (32.0, 64.0, 128.0, 256.0))
-    anchors = AnchorGenerator(sizes, (PAPER_ASPECT_RATIOS,) * 4)
+    anchors = AnchorGenerator(anchor_sizes, (aspect_ratios,) * len(anchor_sizes))
     body = backbones.mobilenet_v2(weights_backbone, trainable_backbone_layers, frozen=frozen_backbone)
-    head = TwoMLPHead(body.out_channels * ROI_SIZE**2, 512)
+    head = TwoMLPHead(body.out_channels * ROI_SIZE**2, box_head_size)
     given: ModelOptions = {"rpn_anchor_generator": anchors, "box_head": head, **options}
     return FasterRCNN(body, num_classes, **given)
 

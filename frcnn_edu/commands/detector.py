@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from frcnn_edu.commands.reporting import FAILED, sentence_of
+from frcnn_edu.commands.weights import BLOOD_CELLS, weights_path
 from frcnn_edu.datasets.download import download
 from frcnn_edu.datasets.file_tree import IMAGE_SUFFIXES
 from frcnn_edu.faster_rcnn import BUILDERS, FasterRCNN
@@ -33,6 +34,7 @@ from frcnn_edu.training.distributed import rank
 from frcnn_edu.training.export import load_detector
 from frcnn_edu.training.loop import evaluate, train
 from frcnn_edu.training.metrics import STYLES
+from frcnn_edu.training.symptoms import of_map
 
 if TYPE_CHECKING:
     from frcnn_edu.datasets.folder import FolderDataset
@@ -189,6 +191,8 @@ def _evaluate(options: argparse.Namespace) -> None:
         print(result)
         if result.images < len(dataset):
             print(f"{len(dataset) - result.images} more images could not be read and are left out")
+        if seen := of_map(result.map):
+            print(f"note: {seen}")
 
 
 def _make_place(path: Path) -> None:
@@ -447,8 +451,11 @@ def _download_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _weights_option(parser: argparse.ArgumentParser) -> None:
-    what = "the --out of a training, whose newest weights are taken, its folder best, or what export wrote"
-    parser.add_argument("--weights", type=Path, required=True, metavar="FOLDER", help=what)
+    what = (
+        "the --out of a training, whose newest weights are taken, its folder best, or what export wrote; "
+        f"{BLOOD_CELLS} for the detector that ships"
+    )
+    parser.add_argument("--weights", type=weights_path, required=True, metavar="FOLDER", help=what)
 
 
 def _device_option(parser: argparse.ArgumentParser) -> None:

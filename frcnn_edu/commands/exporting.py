@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torchvision.models import get_model_weights
 
+from frcnn_edu.commands.weights import BLOOD_CELLS, weights_path
 from frcnn_edu.faster_rcnn import FasterRCNN, fasterrcnn_resnet50_fpn
 from frcnn_edu.pretrained import DETECTOR, coco_class_names
 from frcnn_edu.training.checkpoints import ModelCard, load_model
@@ -28,8 +29,8 @@ def _open(weights: Path) -> tuple[FasterRCNN, ModelCard]:
 
 def _export_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    what = "the --out of a training, its folder best, or COCO_V1 for torchvision's detector"
-    add("--weights", type=Path, required=True, metavar="FOLDER", help=what)
+    what = f"the --out of a training, its folder best, COCO_V1 for torchvision's detector, or {BLOOD_CELLS} for ours"
+    add("--weights", type=weights_path, required=True, metavar="FOLDER", help=what)
     add("--out", type=Path, required=True, metavar="FILE", help="the file to write; its name ends in .onnx")
     add("--half", action="store_true", help="store weights in half precision: a file half as large")
 

@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
+from frcnn_edu.commands.weights import BLOOD_CELLS, weights_path
 from frcnn_edu.course.lessons import FIRST_LESSON, lay_lessons
 from frcnn_edu.datasets import course_folder
 
@@ -74,9 +75,9 @@ def _address(workspaces: str, root: Path, lesson: str) -> str:
 def _page_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
-        type=Path,
+        type=weights_path,
         metavar="FOLDER",
-        help="a detector of your own: the --out of a training, or what export wrote",
+        help=f"a detector of your own: the --out of a training, or what export wrote; or {BLOOD_CELLS}, which ships",
     )
     _server_options(parser)
 

@@ -39,10 +39,7 @@ def advice(command: str, error: BaseException) -> str:
     """What to try next, where that is known."""
     text = str(error)
     if isinstance(error, FloatingPointError) and command == "train":
-        return (
-            "look at the boxes of these images, and begin again in another --out with a lower --learning-rate, "
-            "a longer --warmup or a smaller --clip-norm"
-        )
+        return "begin again in another --out with a lower --learning-rate, a longer --warmup or a smaller --clip-norm"
     if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
         return "give a smaller --batch-size, or smaller images with --option max_size=800 and a smaller min_size"
     if "DataLoader worker" in text:

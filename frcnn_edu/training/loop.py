@@ -33,6 +33,7 @@ from frcnn_edu.training.batches import (
 from frcnn_edu.training.checkpoints import History, Keeper, ModelCard, Recipe
 from frcnn_edu.training.distributed import rank, replicate, world_size
 from frcnn_edu.training.interrupts import deferred, terminating
+from frcnn_edu.training.symptoms import STEPS_WITHOUT_POSITIVES, Symptom, of_losses, of_map, symptom
 
 
 def train(
@@ -59,6 +60,7 @@ def train(
     with the number of steps done.
     Raises CheckpointError, ValueError or OSError before the first step if the training could not end well, and
     FloatingPointError if the loss or its gradient is no longer finite. A note on the error says what was saved.
+    Prints the row of `symptoms` of a training without positives, or with an mAP near 0 at the end.
     """
     if out is not None and card is None:
         raise ValueError("checkpoints need a card: what to build when they are loaded")
@@ -93,12 +95,15 @@ def train(
                         keeper.save_best(model, done, history)
                 if keeper and (last or done % checkpoint_every == 0):
                     keeper.save(model, optimizer, done, history)
+                if done % STEPS_WITHOUT_POSITIVES == 0:
+                    _point_to(of_losses(history.losses))
                 if on_step:
                     on_step(done, model, history)
         except BaseException as error:
             bar.close()
             if isinstance(error, FloatingPointError):
                 error.add_note(f"this was step {done + 1}, with {', '.join(image_names(dataset, recipe, done))}")
+                error.add_note(f"to tell the causes apart: {symptom('nan').check}")
             with deferred(handle=False):  # the training ends already
                 if workers:
                     clear_frames(error.__traceback__)  # the loader ends its processes here, and not at some later time
@@ -111,7 +116,13 @@ def train(
             if keeper:
                 keeper.close()
             model.eval()
+    _point_to(of_map(history.measured.get(done, math.nan)))
     return history
+
+
+def _point_to(seen: Symptom | None) -> None:
+    if seen and rank() == 0:
+        tqdm.write(f"note: {seen}")
 
 
 @torch.no_grad()

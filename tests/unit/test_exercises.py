@@ -21,6 +21,7 @@ from exercise_answers import RIGHT, WRONG
 from exercise_answers.lesson_03_rpn_and_loss import rpn_of_the_package
 from exercise_answers.lesson_06_roi_pooling import bilinear_with_the_package, pool_with_torchvision
 from exercise_answers.lesson_07_full_model import ap_in_numpy, ap_of_the_package
+from exercise_answers.lesson_09_your_own_photographs import recalls_of_pycocotools
 
 from frcnn_edu import anchors, boxes, losses
 from frcnn_edu.datasets.data_report import shape_iou
@@ -94,6 +95,7 @@ def test_a_wrong_answer_is_told_what_is_wrong(name, case):
         ("roi_max_pool", "whole map", "one channel"),
         ("bilinear", "nearest", "summed"),
         ("average_precision", "no envelope", "the curve"),
+        ("letterbox", "not centred", "one side"),
     ],
 )
 def test_wrong_answers_are_drawn(name, of_the_right_shape, of_another):
@@ -153,6 +155,7 @@ PACKAGE = {
     "bilinear": bilinear_with_the_package,
     "average_precision": lambda *case: torch.tensor(ap_of_the_package(*case)),
     "shape_iou": shape_iou,
+    "coco_small_medium_large": recalls_of_pycocotools,
 }
 
 
