@@ -137,9 +137,7 @@ class FasterRCNN(nn.Module):
         if box_predictor is None:
             last_layer = getattr(box_head, "fc7", None)
             if last_layer is None:
-                raise ValueError(
-                    "give a box_predictor with this box_head: only a TwoMLPHead tells the length of its features"
-                )
+                raise ValueError("give a box_predictor, too: only a TwoMLPHead tells the length of its features")
             box_predictor = FastRCNNPredictor(last_layer.out_features, num_classes)
         self.backbone = backbone
         self.rpn = RegionProposalNetwork(anchors, head, self.config, rpn_loss)

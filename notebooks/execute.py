@@ -2,8 +2,8 @@
 
 Lessons are committed with their outputs, so that they can be read without a kernel. What depends on the machine or the
 day is removed: times, versions, and widgets, which JupyterLab cannot show without their state; their plain images stay,
-as JPEG where that is much smaller, and so does what `make site` needs to let explorers move on a page. Running a lesson
-again changes the file only where its outputs differ.
+as JPEG where that is much smaller, drawings with 256 colours, and so does what `make site` needs to let explorers move
+on a page. Running a lesson again changes the file only where its outputs differ.
 
 The first code cell of every lesson is made here: it checks that the course is installed, since a lesson may be opened
 alone, on Colab for example. Lessons run in an empty folder, which shows that they need no file beside them.
@@ -108,15 +108,16 @@ def _tidy_output(output: NotebookNode, known: set[str]) -> None:
 
 
 def _shrink(data: NotebookNode) -> None:
-    """Replace a PNG by a JPEG where that is much smaller."""
-    picture, file = Image.open(io.BytesIO(base64.b64decode(data["image/png"]))), io.BytesIO()
-    ground = Image.new("RGBA", picture.size, "white")
-    flat = Image.alpha_composite(ground, picture.convert("RGBA")).convert("RGB")
-    flat.save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0)
-    jpeg = base64.b64encode(file.getvalue()).decode("ascii")
-    if len(jpeg) <= LARGEST_JPEG * len(data["image/png"]):
-        del data["image/png"]
-        data["image/jpeg"] = jpeg
+    """Keep a PNG as a JPEG where that is much smaller, or else with 256 colours."""
+    whole = base64.b64decode(data["image/png"])
+    picture = Image.open(io.BytesIO(whole)).convert("RGBA")
+    flat = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    kinds = {"image/jpeg": io.BytesIO(), "image/png": io.BytesIO()}
+    flat.save(kinds["image/jpeg"], "JPEG", quality=JPEG_QUALITY)
+    flat.quantize(256).save(kinds["image/png"], "PNG", optimize=True)
+    kind = "image/jpeg" if kinds["image/jpeg"].tell() <= LARGEST_JPEG * len(whole) else "image/png"
+    del data["image/png"]
+    data[kind] = base64.b64encode(min(kinds[kind].getvalue(), whole, key=len)).decode("ascii")
 
 
 def main(names: list[str]) -> None:

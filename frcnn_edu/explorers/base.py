@@ -45,7 +45,7 @@ HERE = Path(__file__).parent
 FILTERS = ("score", "size")
 """The sliders that the canvas can show."""
 
-FIGURE_QUALITY = {"quality": 85, "subsampling": 0}
+FIGURE_QUALITY = {"quality": 85}
 
 
 def _states(value: object, canvas: "BoxCanvas") -> np.ndarray:

@@ -270,8 +270,9 @@ def test_a_diverged_loss_names_step_images_and_checkpoint_and_keeps_finite_weigh
     monkeypatch.setattr(Shapes, "path", lambda _, index: Path(f"scene-{index}.jpg"), raising=False)
     with pytest.raises(FloatingPointError) as stop:
         run(tmp_path, replace(RECIPE, learning_rate=1e30, warmup=0.0))
-    images, saved = stop.value.__notes__
+    images, causes, saved = stop.value.__notes__
     assert images.startswith("this was step 2, with scene-")
+    assert causes.startswith("to tell the causes apart: ")
     assert images.count("scene-") == 2
     assert "step-0000" in saved
     weights = load_model(tmp_path)[0].state_dict()

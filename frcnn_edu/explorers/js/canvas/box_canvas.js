@@ -316,12 +316,9 @@ class BoxCanvas {
   writeReadout() {
     const { grab } = this.hand;
     const index = grab ? grab.index : (this.hovered ?? this.selected);
-    const text = this.readout ?? (index === null ? this.atRest() : this.describe(index));
+    const atRest = this.set.shown.includes(1) ? AT_REST : "";
+    const text = this.readout ?? (index === null ? atRest : this.describe(index));
     if (this.line.textContent !== text) this.line.textContent = text;
-  }
-
-  atRest() {
-    return this.set.shown.includes(1) ? AT_REST : "";
   }
 
   layout() {
