@@ -110,7 +110,10 @@ def _tidy_output(output: NotebookNode, known: set[str]) -> None:
 def _shrink(data: NotebookNode) -> None:
     """Keep a PNG as a JPEG where that is much smaller, or else with 256 colours."""
     whole = base64.b64decode(data["image/png"])
-    picture = Image.open(io.BytesIO(whole)).convert("RGBA")
+    picture = Image.open(io.BytesIO(whole))
+    if picture.mode == "P":  # it has 256 colours already
+        return
+    picture = picture.convert("RGBA")
     flat = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
     kinds = {"image/jpeg": io.BytesIO(), "image/png": io.BytesIO()}
     flat.save(kinds["image/jpeg"], "JPEG", quality=JPEG_QUALITY)
