@@ -12,6 +12,7 @@ import torch
 from lesson_driver import PAD, quiet
 from site_driver import AXE, RUN_AXE, TOO_WIDE, served
 
+from frcnn_edu.course.blood_cell_detector import load_blood_cell_detector
 from frcnn_edu.course.shipped_detector import load_trained, trained_report
 from frcnn_edu.datasets import data_path
 from frcnn_edu.site.playground.build import write
@@ -331,6 +332,25 @@ def test_a_detector_of_ones_own_is_loaded(playground, trained, tmp_path):
     playground.page.get_by_role("button", name="Back to the course's").click()
     playground.settle()
     assert_equals(playground.outputs(), trained, playground.image())
+
+
+def test_a_detector_of_blood_cells_finds_on_a_photograph_what_it_finds_in_python(playground, tmp_path):
+    """A pyramid of four levels, which resizes the photograph and has classes of its own."""
+    model, card = load_blood_cell_detector()
+    export(model, card, tmp_path / "cells.onnx")
+    playground.page.locator("#detector").set_input_files(tmp_path / "cells.onnx")
+    playground.page.get_by_text("cells.onnx, 3 classes").wait_for()
+    photo = (data_path("blood_cells") / "BloodImage_00018.jpg").read_bytes()
+    playground.page.evaluate(DROP, ["cells.jpg", "image/jpeg", base64.b64encode(photo).decode()])
+    playground.page.wait_for_function("playground.easel.scene === null")
+    playground.settle()
+    found, (expected,) = playground.outputs(), model.eval()([playground.image()])
+    assert len(expected["labels"]) > 10
+    for name, close in (("boxes", 1e-2), ("scores", 1e-4), ("labels", 0)):
+        torch.testing.assert_close(found[name].double(), expected[name].double(), atol=close, rtol=0, msg=name)
+    assert "RBC" in playground.page.locator("body").inner_text()
+    playground.page.get_by_role("button", name="Back to the course's").click()
+    playground.settle()
 
 
 def test_what_cannot_be_used_is_refused_and_the_detector_goes_on(playground, trained):
