@@ -60,7 +60,7 @@ bench: $(VENV)/.lessons  ## operators and whole model against torchvision, one t
 notebooks: $(VENV)/.lessons  ## run every lesson and keep what it shows; LESSON=00_overview picks one
 	$(PY) notebooks/execute.py $(LESSON)
 
-data: $(VENV)/.lessons  ## train the shipped detector, its bugs and the sampling experiment again, from nothing (half an hour); files go to data/
+data: $(VENV)/.lessons  ## train the shipped detector, its bugs and the sampling experiment again, from nothing, which takes long; files go to data/
 	$(PY) -m frcnn_edu.course.shipped_detector
 	$(PY) -m frcnn_edu.course.bug_zoo --out data/bug_zoo.json
 	$(PY) -m frcnn_edu.course.sampling_experiment --out data/sampling.json

@@ -54,7 +54,7 @@ def _lab(options: argparse.Namespace) -> None:
 def _address(workspaces: str, root: Path, lesson: str) -> str:
     """Where JupyterLab goes on with what is open in these lessons, or opens this one.
 
-    That is a workspace, which JupyterLab opens a second sooner than a path; where none can be written, the path.
+    That is a workspace, which JupyterLab opens a second sooner than a path; the path, where that file is out of order.
     """
     from jupyterlab_server.workspaces_handler import WorkspacesManager
 
@@ -67,7 +67,7 @@ def _address(workspaces: str, root: Path, lesson: str) -> str:
         manager = WorkspacesManager(workspaces)
         if not any(key.startswith("notebook:") for key in manager.load(name)["data"]):
             manager.save(name, json.dumps({"data": opened, "metadata": {"id": name}}))
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError):
         return f"/lab/tree/{quote(lesson)}"
     return f"/lab/workspaces/{name}"
 

@@ -150,6 +150,11 @@ class Plan:
     coco: bool = False
     """Whether to measure as COCO does."""
 
+    @property
+    def conditions(self) -> str:
+        """What the file says of the training."""
+        return repr(self.recipe) if self.recipe else "the detector that ships"
+
 
 @dataclass(frozen=True)
 class Run:
@@ -545,12 +550,11 @@ def make(out: Path, only: Sequence[str] = ()) -> None:
     """Do every run that the file `out` lacks, or those in `only`, and write it after each."""
     entries = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
     for name, plan in PLANS.items():
-        conditions = repr(plan.recipe) if plan.recipe else "the detector that ships"
         if (only and name not in only) or (not only and name in entries):
             continue
         started = time.perf_counter()
         run = perform(plan)
-        entries[name] = {"conditions": conditions, "run": asdict(run)}
+        entries[name] = {"conditions": plan.conditions, "run": asdict(run)}
         text = ",\n".join(f"{json.dumps(key)}: {json.dumps(entries[key])}" for key in PLANS if key in entries)
         draft = out.with_name(f".{out.name}.part")
         draft.write_text(f"{{\n{text}\n}}\n", encoding="utf-8")

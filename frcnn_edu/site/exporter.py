@@ -13,11 +13,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from frcnn_edu.datasets import course_folder
 from frcnn_edu.site.cells import YOUR_TURN, LessonPage
+from frcnn_edu.site.colors import variables
 from frcnn_edu.site.complete import check_site
 from frcnn_edu.site.live import all_scripts, all_styles, alone, embed_names, state_files, title_of
 from frcnn_edu.site.menu import Lesson, find_lessons, large_map, small_map
 from frcnn_edu.site.playground.build import write as write_playground
-from frcnn_edu.viz.palette import COLORS, TEXT_COLORS
 
 ASSETS = Path(__file__).parent / "assets"
 TITLE = "Faster R-CNN, to see and to touch"
@@ -109,7 +109,7 @@ class _Writer:
 
     def write_embeds(self, pages: list[LessonPage]) -> None:
         """Each explorer as a file of its own, with all that it needs in it."""
-        sheet = "\n".join((theme(), _asset("frame.css"), _asset("page.css"), all_styles()))
+        sheet = "\n".join((variables(), _asset("frame.css"), _asset("page.css"), all_styles()))
         for page in pages:
             for place in _moving(page):
                 kept = page.explorers[place]
@@ -164,7 +164,7 @@ class _Writer:
 
     def write_shared(self) -> None:
         """What all pages share."""
-        self.write("frame.css", f"{theme()}\n{_asset('frame.css')}")
+        self.write("frame.css", f"{variables()}\n{_asset('frame.css')}")
         self.write("page.css", _asset("page.css"))
         self.write("explorers.css", all_styles())
         self.write("explorers.js", all_scripts())
@@ -174,13 +174,6 @@ class _Writer:
 
 def _asset(name: str) -> str:
     return (ASSETS / name).read_text(encoding="utf-8")
-
-
-def theme() -> str:
-    """The palette's colours as variables, and its text colours for light and dark pages."""
-    plain = [f"--{name}: {color};" for name, color in COLORS.items()]
-    text = [f"--{name}-text: light-dark({light}, {dark});" for name, (light, dark) in TEXT_COLORS.items()]
-    return f":root {{ {' '.join(plain + text)} }}"
 
 
 def _moving(page: LessonPage) -> list[str]:

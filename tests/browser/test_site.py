@@ -9,7 +9,7 @@ from lesson_driver import numbers_in, pixels, place
 from lesson_files import LESSONS
 from node_tools import install
 from site_driver import ANSWERED, BOXES, START_ALL, TOO_WIDE, Reader, served
-from small_course import write_course
+from small_course import write_small_site
 from test_every_explorer_drawn import CONTRASTS
 
 from frcnn_edu.boxes import box_iou
@@ -65,9 +65,7 @@ def site(tmp_path_factory):
 def workshop(tmp_path_factory):
     """A site of one lesson with every explorer, and where it is served."""
     folder = tmp_path_factory.mktemp("workshop")
-    with pytest.MonkeyPatch.context() as patch:
-        write_course(folder / "notebooks", patch, WORLD)
-    write_site(folder / "site", folder / "notebooks", playground=False)
+    write_small_site(folder, WORLD)
     with served(folder / "site") as address:
         yield folder / "site", address
 

@@ -5,10 +5,12 @@ import io
 import json
 from pathlib import Path
 
+import pytest
 from built_explorers import World
 from PIL import Image
 
 from frcnn_edu.explorers.page_state import KEEPING, KIND, kept_state
+from frcnn_edu.site.exporter import write_site
 
 FIRST = """# 00 · Overview: two lessons
 
@@ -64,6 +66,13 @@ def explorer_output(widget: object) -> dict:
     if type(widget).__name__ == "Question":
         return shown(data | {"text/html": widget._html()})
     return shown(data | {"image/jpeg": picture("blue", "JPEG")})
+
+
+def write_small_site(folder: Path, world: World) -> None:
+    """Write the lessons into `folder`/notebooks, and their site, without the playground, into `folder`/site."""
+    with pytest.MonkeyPatch.context() as patch:
+        write_course(folder / "notebooks", patch, world)
+    write_site(folder / "site", folder / "notebooks", playground=False)
 
 
 def write_course(folder: Path, monkeypatch: object, world: World) -> dict[str, object]:

@@ -14,7 +14,7 @@ from frcnn_edu.course.blood_cells import load_ablation
 from frcnn_edu.datasets import data_path
 from frcnn_edu.datasets.folder import open_folder
 from frcnn_edu.training.checkpoints import Recipe, load_model
-from frcnn_edu.training.loop import evaluate
+from frcnn_edu.training.loop import detect, evaluate
 
 BCCD = os.environ.get("FRCNN_EDU_BCCD")
 MEGABYTES_AT_MOST = 10
@@ -79,7 +79,14 @@ def test_its_name_is_a_path_to_it_unless_there_is_such_a_folder(tmp_path, monkey
     assert str(weights_path(BLOOD_CELLS)) == BLOOD_CELLS
 
 
-def test_one_call_trains_it_and_copies_the_photographs(tmp_path):
+def test_one_call_trains_it_measures_what_ships_and_copies_the_photographs(tmp_path, monkeypatch):
+    measured = []
+
+    def remembering(model, dataset):
+        measured.append({name: values.clone() for name, values in model.state_dict().items()})
+        return detect(model, dataset)
+
+    monkeypatch.setattr(blood_cell_detector, "detect", remembering)
     names = ["BloodImage_00011", "BloodImage_00018", "BloodImage_00001"]
     data = tmp_path / "bccd"
     for number, name in enumerate(names):
@@ -90,6 +97,7 @@ def test_one_call_trains_it_and_copies_the_photographs(tmp_path):
     blood_cell_detector.make(data, tmp_path / "out", Recipe(steps=1, batch_size=1), weights=None)
     model, card = load_model(tmp_path / "out" / "blood_cell_detector")
     assert card.class_names == ("__background__", "bar", "disc")
+    assert all(torch.equal(values, measured[0][name]) for name, values in model.state_dict().items())
     assert model.roi_heads.box_head.fc6.out_features == blood_cell_detector.OPTIONS["box_head_size"]
     copied = open_folder(tmp_path / "out" / "blood_cells", "all", quiet=True)
     assert sorted(copied.path(index).stem for index in range(len(copied))) == names[:2]

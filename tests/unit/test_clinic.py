@@ -9,6 +9,7 @@ import torch
 
 from frcnn_edu.course import clinic
 from frcnn_edu.course.clinic import CAUSES, PATIENTS, PLANS, Plan, load_runs
+from frcnn_edu.datasets import data_path
 from frcnn_edu.datasets.shapes import Shapes
 from frcnn_edu.exercises.exercise import find
 from frcnn_edu.exercises.lesson_09_your_own_photographs import PATIENTS as ANSWERS
@@ -19,6 +20,13 @@ from frcnn_edu.training.symptoms import TABLE
 def sick_and_cured(name):
     one = clinic.patient(name)
     return load_runs()[one.cause], load_runs()[one.cured]
+
+
+def test_what_ships_was_made_by_these_plans():
+    shipped = json.loads(data_path(clinic.FILE).read_text(encoding="utf-8"))
+    assert {name: entry["conditions"] for name, entry in shipped.items()} == {
+        name: plan.conditions for name, plan in PLANS.items()
+    }
 
 
 def test_the_patients_are_the_rows_of_the_table():
@@ -97,8 +105,12 @@ def test_a_plan_can_be_run_and_its_run_is_written(tmp_path, monkeypatch, capsys)
 def test_inference_faults_leave_the_number_of_detections_or_the_boxes():
     with torch.no_grad():
         images = [Shapes(1, "val", image_size=320)[0][0]]
-        sound, twice = (PLANS[name].install(clinic.load_trained())(images)[0] for name in ("trained", "twice"))
-    torch.testing.assert_close(twice["boxes"], 320 / 256 * sound["boxes"])
+        names = ("trained", "twice", "one_regressor")
+        sound, twice, one = (PLANS[name].install(clinic.load_trained()).trace(images) for name in names)
+    (found,), (found_twice,) = sound.detections, twice.detections
+    torch.testing.assert_close(found_twice.boxes, 320 / 256 * found.boxes)
+    assert torch.equal(one.roi.class_logits, sound.roi.class_logits)
+    assert not torch.equal(one.detections[0].boxes, found.boxes)
 
 
 def test_every_run_is_drawn():

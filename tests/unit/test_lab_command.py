@@ -61,7 +61,10 @@ def test_lab_goes_on_with_what_is_open_and_opens_the_first_lesson_where_nothing_
     )
 
 
-@pytest.mark.parametrize("spoil", [lambda place: place.write_text("a file"), lambda place: place.mkdir()])
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda place: place.write_text("a file"), lambda place: place.write_text("{}"), lambda place: place.mkdir()],
+)
 def test_where_no_workspace_can_be_kept_the_lesson_is_opened_by_its_path(started, spoil):
     main(["lab", "a b"])
     (workspace,) = Path("workspaces").iterdir()

@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 import pytest
 from built_explorers import World
-from small_course import write_course
+from small_course import write_small_site
 
 from frcnn_edu.explorers.page_state import KEEPING, KIND, NEEDS_KERNEL, kept_state
 from frcnn_edu.site.complete import check_site
@@ -24,9 +24,7 @@ WORLD = World()
 def made(tmp_path_factory):
     """A site of two lessons, and where its lessons are."""
     folder = tmp_path_factory.mktemp("course")
-    with pytest.MonkeyPatch.context() as patch:
-        write_course(folder / "notebooks", patch, WORLD)
-    write_site(folder / "site", folder / "notebooks", playground=False)
+    write_small_site(folder, WORLD)
     return folder
 
 

@@ -15,9 +15,9 @@ from torch import Tensor
 import frcnn_edu
 from frcnn_edu.course.shipped_detector import load_trained, trained_report, trained_steps
 from frcnn_edu.explorers.bundle import bundle, styles
+from frcnn_edu.site.colors import variables
 from frcnn_edu.training.checkpoints import ModelCard
 from frcnn_edu.training.export import export
-from frcnn_edu.viz.palette import COLORS, TEXT_COLORS
 
 if TYPE_CHECKING:
     from onnx_ir import Model
@@ -47,7 +47,7 @@ def write(folder: Path) -> None:
     page = (HERE / "page.html").read_text(encoding="utf-8")
     files = {
         "index.html": page.replace("{{facts}}", json.dumps(facts)).replace("{{megabytes}}", str(facts["megabytes"])),
-        "playground.css": f"{_variables()}\n{styles(HERE / 'playground.css')}",
+        "playground.css": f"{variables()}\n{styles(HERE / 'playground.css')}",
         "playground.js": str(bundle(HERE / "playground.js")),
         "worker.js": (HERE / "worker.js").read_text(encoding="utf-8"),
     }
@@ -90,14 +90,3 @@ def _holders(exported: "Model", weights: dict[str, Tensor]) -> dict[str, Any]:
             raise LookupError(f"{len(same)} constants of the graph are {name}, so no other weights can be put there")
         found[name] = same[0]
     return found
-
-
-def _variables() -> str:
-    """The palette's colours as variables of the whole page; those of text differ in the light and in the dark."""
-    text = {"accent": _pair("blue"), "survivor": _pair("green"), "suppressed": _pair("purple")}
-    return f":root {{ {' '.join(f'--{name}: {color};' for name, color in {**COLORS, **text}.items())} }}"
-
-
-def _pair(name: str) -> str:
-    light, dark = TEXT_COLORS[name]
-    return f"light-dark({light}, {dark})"
