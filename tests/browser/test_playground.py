@@ -17,7 +17,7 @@ from frcnn_edu.course.shipped_detector import load_trained
 from frcnn_edu.datasets import data_path
 from frcnn_edu.training.export import stages
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}

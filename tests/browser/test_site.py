@@ -14,7 +14,7 @@ from test_every_explorer_drawn import CONTRASTS
 
 from frcnn_edu.boxes import box_iou
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 GROUND = "() => getComputedStyle(document.body).backgroundColor"
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}

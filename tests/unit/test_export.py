@@ -29,6 +29,8 @@ from frcnn_edu.training import export as exporting
 from frcnn_edu.training.checkpoints import CheckpointError, Keeper, ModelCard, Recipe
 from frcnn_edu.training.export import OnnxDetector, export, load_detector, stages
 
+pytestmark = pytest.mark.slow
+
 BOXES_WITHIN, SCORES_WITHIN = 1e-2, 1e-4
 IMAGES = 50
 NAMES = ("__background__", "red cell", "细胞", "platelet")
