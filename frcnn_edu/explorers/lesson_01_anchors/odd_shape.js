@@ -34,6 +34,11 @@ class OddShapeExplorer extends AnchorExplorer {
   /** @param {Context} context */
   constructor(context) {
     super(context);
+    this.addKey([
+      [LOOKS.wide, "best anchor, wide"],
+      [LOOKS.square, "square"],
+      [LOOKS.tall, "tall"],
+    ]);
     const ratios = {
       traits: ["ratios"],
       read: () => this.chosen,
