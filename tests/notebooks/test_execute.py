@@ -99,7 +99,9 @@ def test_a_drawing_without_a_ground_keeps_none_and_has_few_colours():
 
 
 def test_the_code_of_an_answer_is_folded_and_no_other():
-    notebook = new_notebook(cells=[new_code_cell("card.compare(3)"), new_code_cell("3"), new_markdown_cell("`.compare(`")])
+    notebook = new_notebook(
+        cells=[new_code_cell("card.compare(3)"), new_code_cell("3"), new_markdown_cell("`.compare(`")]
+    )
     folded = [cell.metadata.get("jupyter") for cell in execute.tidy(notebook).cells]
     assert folded == [{"source_hidden": True}, None, None]
 

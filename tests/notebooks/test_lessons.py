@@ -3,6 +3,7 @@
 import re
 import sys
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -25,6 +26,10 @@ REPEATED = Path(__file__).with_name("repeated_numbers")
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?|\.\d+")
 TELL_NO_ANSWER = {"field-gradient"}
 """Cells that show a picture beside an answer which cannot be read from it."""
+
+SAY_NO_ANSWER = {"live-see", "border-see", "odd-text", "pair", "field-see", "every-size-see", "score-see"}
+SAY_NO_ANSWER |= {"crowd-see", "gallery-see", "zoo-loss-see"}
+"""Texts below an answer that it cannot be read from."""
 
 SECTIONS = ("question", "break it", "your turn", "recap")
 
@@ -118,6 +123,14 @@ def test_no_drawing_lies_open_under_a_question_without_a_guess(lesson):
     compared = [cell for cell in cells(lesson, "code") if ".compare(" in cell["source"]]
     open_ones = {cell["id"] for cell in compared if any("<Figure" in said(output) for output in cell["outputs"])}
     assert open_ones <= TELL_NO_ANSWER
+
+
+def test_what_comments_on_an_answer_is_folded(lesson):
+    """It stands on the screen with the question. What says nothing of the answer may be open."""
+    every = cells(lesson)
+    below = [after for cell, after in pairwise(every) if ".compare(" in cell["source"]]
+    open_ones = {cell["id"] for cell in below if cell["source"].startswith("**See:**")}
+    assert open_ones <= SAY_NO_ANSWER
 
 
 def test_its_links_lead_somewhere(lesson):
