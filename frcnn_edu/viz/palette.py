@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 BLUE = "#0072B2"
 SKY_BLUE = "#56B4E9"
-PALE_BLUE, DEEP_BLUE = "#BFE6FF", "#1583D6"
+PALE_BLUE, DEEP_BLUE = "#A6DBFF", "#1583D6"
 """Beside sky blue, for anchors of other shapes."""
 GREEN = "#009E73"
 VERMILION = "#D55E00"

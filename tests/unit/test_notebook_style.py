@@ -18,7 +18,7 @@ from frcnn_edu.viz.png import with_few_colors
 
 CELLS = (
     "import matplotlib.pyplot as plt\nfrom frcnn_edu import viz\nviz.draw_architecture('rpn');",
-    "figure, axes = plt.subplots(figsize=(3, 2))\naxes.plot([1, 2], label='curve')\naxes.legend()\naxes.set_title('title');",
+    "figure, axes = plt.subplots(figsize=(3, 2))\naxes.plot([1, 2], label='curve')\naxes.legend(title='title');",
     "import torch\nviz.show_image(torch.zeros(3, 64, 64), title='title');",
 )
 JUPYTERLAB = ("#FFFFFF", "#111111")

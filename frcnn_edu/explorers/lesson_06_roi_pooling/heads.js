@@ -24,7 +24,6 @@ class HeadsExplorer extends Explorer {
   /** @param {Context} context */
   constructor(context) {
     super(context);
-    this.addKey([[LOOKS.answer, "where the class moves the region"]]);
     /** @type {string[]} */
     this.names = this.get("class_names").map(plainName);
     const table = element("table", "explorer-table", this.side);
