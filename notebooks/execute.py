@@ -5,8 +5,9 @@ day is removed: times, versions, and widgets, which JupyterLab cannot show witho
 as JPEG where that is much smaller, drawings with 256 colours, and so does what `make site` needs to let explorers move
 on a page. Running a lesson again changes the file only where its outputs differ.
 
-The first code cell of every lesson is made here: it checks that the course is installed, since a lesson may be opened
-alone, on Colab for example. Lessons run in an empty folder, which shows that they need no file beside them.
+The code of cells that answer a question is folded. The first code cell of every lesson is made here: it checks that
+the course is installed, since a lesson may be opened alone, on Colab for example. Lessons run in an empty folder, which
+shows that they need no file beside them.
 """
 
 import base64
@@ -24,6 +25,8 @@ from PIL import Image
 
 from frcnn_edu.explorers.page_state import KEEPING, KIND
 from frcnn_edu.site.live import shipped_buffers
+from frcnn_edu.site.transparent import ALPHA, alpha_of
+from frcnn_edu.viz.png import with_few_colors
 
 HERE = Path(__file__).parent
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -39,6 +42,10 @@ if missing := [name for name in ("frcnn_edu", "anywidget", "matplotlib", "skimag
 SECONDS_PER_CELL = 900
 LIVE_VIEW = "application/vnd.jupyter.widget-view+json"
 JPEG_QUALITY = 85
+ANSWERS = ".compare("
+"""The code of a cell with this in it answers a question card: it is folded, or it would be read before the guess."""
+
+FOLDED = {"source_hidden": True}
 LARGEST_JPEG = 0.6
 """An image becomes a JPEG if that has at most this share of the PNG's bytes: photographs do, drawings do not."""
 
@@ -74,6 +81,8 @@ def tidy(lesson: NotebookNode) -> NotebookNode:
     known = set(shipped_buffers())
     for cell in lesson.cells:
         cell.metadata = NotebookNode({key: value for key, value in cell.metadata.items() if key == "tags"})
+        if cell.cell_type == "code" and ANSWERS in cell.source:
+            cell.metadata["jupyter"] = NotebookNode(FOLDED)
         if "outputs" in cell:
             cell.outputs = _joined(cell.outputs)
         for output in cell.get("outputs", []):
@@ -102,25 +111,30 @@ def _tidy_output(output: NotebookNode, known: set[str]) -> None:
         data[KIND]["buffers"] = NotebookNode({key: text for key, text in kept.items() if key not in known})
         known |= set(kept)
     if "image/png" in data:
-        _shrink(data)
+        output.setdefault("metadata", NotebookNode()).update(_shrink(data))
     if "metadata" in output:
         output.metadata = NotebookNode({kind: value for kind, value in output.metadata.items() if kind in data})
 
 
-def _shrink(data: NotebookNode) -> None:
-    """Keep a PNG as a JPEG where that is much smaller, or else with 256 colours."""
+def _shrink(data: NotebookNode) -> dict:
+    """Keep a PNG as a JPEG where that is much smaller, or else with 256 colours; returns what else is to be kept.
+
+    A JPEG lies on white, as it cannot be transparent; how much of that white is ground goes into the metadata.
+    """
     whole = base64.b64decode(data["image/png"])
     picture = Image.open(io.BytesIO(whole))
     if picture.mode == "P":  # it has 256 colours already
-        return
+        return {}
     picture = picture.convert("RGBA")
-    flat = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
-    kinds = {"image/jpeg": io.BytesIO(), "image/png": io.BytesIO()}
-    flat.save(kinds["image/jpeg"], "JPEG", quality=JPEG_QUALITY)
-    flat.quantize(256).save(kinds["image/png"], "PNG", optimize=True)
-    kind = "image/jpeg" if kinds["image/jpeg"].tell() <= LARGEST_JPEG * len(whole) else "image/png"
-    del data["image/png"]
-    data[kind] = base64.b64encode(min(kinds[kind].getvalue(), whole, key=len)).decode("ascii")
+    jpeg = io.BytesIO()
+    flat = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    flat.convert("RGB").save(jpeg, "JPEG", quality=JPEG_QUALITY)
+    if jpeg.tell() <= LARGEST_JPEG * len(whole):
+        del data["image/png"]
+        data["image/jpeg"] = base64.b64encode(jpeg.getvalue()).decode("ascii")
+        return {"image/jpeg": NotebookNode({ALPHA: alpha_of(picture)})}
+    data["image/png"] = base64.b64encode(with_few_colors(picture)).decode("ascii")
+    return {}
 
 
 def main(names: list[str]) -> None:

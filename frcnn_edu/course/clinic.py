@@ -11,7 +11,6 @@ runs all plans and writes the file after each; started again, it runs what is mi
 
 import argparse
 import base64
-import io
 import json
 import math
 import time
@@ -44,6 +43,7 @@ from frcnn_edu.training.metrics import evaluate, recall_at
 from frcnn_edu.training.symptoms import TABLE
 from frcnn_edu.viz import draw_boxes
 from frcnn_edu.viz.palette import CURVE_LINES
+from frcnn_edu.viz.png import figure_png
 from frcnn_edu.viz.tables import Table
 
 FILE = "clinic.json"
@@ -526,9 +526,7 @@ def _draw_figures(axes: Axes, run: Run) -> None:
 
 
 def _picture(drawn: Figure, run: Run) -> str:
-    file = io.BytesIO()
-    drawn.savefig(file, format="jpeg", pil_kwargs={"quality": 80})
-    source = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
+    source = f"data:image/png;base64,{base64.b64encode(figure_png(drawn)).decode('ascii')}"
     text = f"<pre>{escape(run.said)}</pre>" if run.said else ""
     numbers = (
         f"mAP@0.5 {run.map_50:.2f}, mAP@0.75 {run.map_75:.2f}, recall {run.recall_50:.2f}, "

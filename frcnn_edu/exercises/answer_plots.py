@@ -17,6 +17,7 @@ from frcnn_edu.boxes import decode_boxes
 from frcnn_edu.losses import smooth_l1
 from frcnn_edu.viz.labels import readable_on
 from frcnn_edu.viz.palette import BLUE, VERMILION
+from frcnn_edu.viz.style import ink
 
 EXPECTED: dict[str, Any] = {"color": BLUE, "label": "expected"}
 YOURS: dict[str, Any] = {"color": VERMILION, "label": "yours"}
@@ -112,7 +113,7 @@ def labels_beside(case: tuple, right: Tensor, answer: Tensor) -> Figure:
         axes.text(objects + 1, i, f"{right[i]:g}", weight="bold", color=BLUE, **middle)
         if answer.shape == right.shape:
             wrong = bool(answer[i] != right[i])
-            text, color = (f"{answer[i]:g}{WRONG}", VERMILION) if wrong else (f"{answer[i]:g}", "black")
+            text, color = (f"{answer[i]:g}{WRONG}", VERMILION) if wrong else (f"{answer[i]:g}", ink())
             axes.text(objects + 2, i, text, color=color, **middle)
     return figure
 

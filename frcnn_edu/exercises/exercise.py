@@ -28,7 +28,6 @@ The methods of `Exercise` after `reference` may be overridden, for messages and 
 import base64
 import copy
 import html
-import io
 import itertools
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,6 +43,7 @@ from torch import Tensor
 from frcnn_edu.exercises.answers import as_numbers, kind_of, read_with
 from frcnn_edu.exercises.running import Problem, call
 from frcnn_edu.viz.palette import GREEN, VERMILION
+from frcnn_edu.viz.png import figure_png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -274,11 +274,8 @@ class Result:
     @property
     def picture(self) -> bytes:
         """The drawing as a PNG; empty if there is nothing to draw."""
-        file = io.BytesIO()
         figure = self.draw() if self.draw else None
-        if figure:
-            figure.savefig(file, format="png")
-        return file.getvalue()
+        return figure_png(figure) if figure else b""
 
     def __repr__(self) -> str:
         return f"{self.name}: {'passed' if self.passed else 'not yet'}. {self.message}"

@@ -378,6 +378,8 @@ def heatmap_parts(values: object, stride: float, alpha: float, colormap: str, of
     values = float_array(values, "values")
     if values.ndim != 2 or not ((values >= 0) & (values <= 1)).all():
         raise ValueError(f"a heat map is (h, w) numbers in [0, 1], got shape {values.shape}; rescale it first")
+    if offset < 0.5:  # what lies beyond the last centres is nearest to the last cells
+        values = np.pad(values, ((0, 1), (0, 1)), mode="edge")
     height, width = values.shape
     corner = (offset - 0.5) * stride
     extent = (corner, corner, corner + width * stride, corner + height * stride)

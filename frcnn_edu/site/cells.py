@@ -23,6 +23,7 @@ from frcnn_edu.explorers.page_state import KIND, NEEDS_KERNEL
 from frcnn_edu.site.live import completed
 from frcnn_edu.site.markdown import plain_text, slug, to_html
 from frcnn_edu.site.menu import Lesson
+from frcnn_edu.site.transparent import ALPHA, without_ground
 
 LEFT_OUT = {"is-it-installed"}
 LONG = 16
@@ -85,7 +86,7 @@ class LessonPage:
             if cell["cell_type"] == "markdown":
                 self._add_text(source, cell["id"])
             else:
-                self._add_code(source)
+                self._add_code(source, cell["metadata"].get("jupyter", {}).get("source_hidden", False))
                 self._add_outputs(cell, source)
         return self
 
@@ -116,11 +117,11 @@ class LessonPage:
 
     # code
 
-    def _add_code(self, source: str) -> None:
+    def _add_code(self, source: str, folded: bool) -> None:
         code = highlight(source, PythonLexer(), HtmlFormatter(nowrap=True))
         lines = source.count("\n") + 1
         block = f'<pre class="code"><code>{code}</code></pre>'
-        if lines > LONG:
+        if folded or lines > LONG:
             block = f"<details class='folded-code'><summary>{CODE.format(count=lines)}</summary>{block}</details>"
         self.html.append(block)
 
@@ -145,7 +146,7 @@ class LessonPage:
                 f"{self.lesson.path.name}, cell {cell}: the state of an explorer was not kept; "
                 f"run `make notebooks LESSON={self.lesson.path.stem}`"
             )
-        if picture := self._picture(data, place):
+        if picture := self._picture(data, place, output["metadata"].get("image/jpeg", {}).get(ALPHA)):
             return f'<figure class="picture">{picture}</figure>'
         if "text/html" in data:
             guesses = " guesses" if source.rstrip().endswith("guesses()") else ""
@@ -154,13 +155,14 @@ class LessonPage:
             return f'<div class="needs-python"><p>{NOT_ALIVE}</p></div>'
         return ""
 
-    def _picture(self, data: dict[str, str], place: str) -> str:
-        """An image, as a file of its own; nothing where there is none."""
+    def _picture(self, data: dict[str, str], place: str, alpha: str | None = None) -> str:
+        """An image, as a file of its own; nothing where there is none. `alpha` is the opacity of a JPEG."""
         kind = next((kind for kind in PICTURES if kind in data), None)
         if kind is None:
             return ""
         content = base64.b64decode(data[kind])
-        file = f"figures/{self.lesson.number}-{place}.{PICTURES[kind]}"
+        content, suffix = (without_ground(content, alpha), "webp") if alpha else (content, PICTURES[kind])
+        file = f"figures/{self.lesson.number}-{place}.{suffix}"
         self.pictures[file] = content
         text = data.get("text/plain", "")
         section = self.sections[-1].title if self.sections else self.lesson.title

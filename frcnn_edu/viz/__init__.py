@@ -31,6 +31,7 @@ __all__ = list(HOMES)
 def __getattr__(name: str) -> Callable[..., Any]:
     if name not in HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(HOMES)}")
+    import_module(f"{__name__}.style").use_notebook_style()
     return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
 
 

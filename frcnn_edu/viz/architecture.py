@@ -39,6 +39,7 @@ from frcnn_edu.viz.palette import (
     YELLOW,
     state_index,
 )
+from frcnn_edu.viz.style import ink
 
 IMAGE = "image"
 BACKBONE = "backbone"
@@ -114,7 +115,7 @@ def draw_architecture(lit: str | Iterable[str] | None = None, ax: Axes | None = 
         ax.add_patch(arrow)
     for block in BLOCKS:
         _draw_block(ax, block, lit=block.stage in stages, quiet=bool(stages) and block.stage not in stages)
-    ax.add_artist(_text(66, 49.7, "one feature map serves both stages", color=QUIET_INK))
+    ax.add_artist(_text(66, 49.7, "one feature map serves both stages", color=ink()))
     _draw_legend(ax, with_frame=bool(stages))
     return ax
 
@@ -128,7 +129,7 @@ def _checked(lit: str | Iterable[str] | None) -> set[str]:
 
 
 def _draw_block(ax: Axes, block: Block, lit: bool, quiet: bool) -> None:
-    frame, ink = block.frame, QUIET_INK if quiet else INK
+    frame, color = block.frame, QUIET_INK if quiet else INK
     weight = "bold" if lit else "normal"
     ground = FancyBboxPatch((frame.x, frame.y), frame.width, frame.height, boxstyle="round,pad=0,rounding_size=1.2")
     ground.set(facecolor=LIT_GROUND if lit else GROUND, edgecolor="black" if lit else QUIET_INK)
@@ -139,19 +140,19 @@ def _draw_block(ax: Axes, block: Block, lit: bool, quiet: bool) -> None:
     for artist in block.sketch(inside):
         artist.set(zorder=3)
         if isinstance(artist, Text):  # text changes its colour only, to stay legible
-            artist.set_color(ink)
+            artist.set_color(color)
         elif quiet:
             artist.set_alpha(QUIET_ALPHA)
         ax.add_artist(artist)
-    ax.add_artist(_text(frame.at(0.5, 0)[0], frame.y + foot / 2, block.title, color=ink, weight=weight, zorder=4))
-    for artist in _badge(frame.at(0.97, 0.97), block.lesson, "black" if lit else "white", "white" if lit else ink):
+    ax.add_artist(_text(frame.at(0.5, 0)[0], frame.y + foot / 2, block.title, color=color, weight=weight, zorder=4))
+    for artist in _badge(frame.at(0.97, 0.97), block.lesson, "black" if lit else "white", "white" if lit else color):
         ax.add_artist(artist)
 
 
-def _badge(place: tuple[float, float], number: str, ground: str, ink: str) -> list[Artist]:
+def _badge(place: tuple[float, float], number: str, ground: str, color: str) -> list[Artist]:
     """The number of a lesson on a disc."""
-    disc = Circle(place, BADGE_RADIUS, facecolor=ground, edgecolor=ink if ground == "white" else ground, zorder=5)
-    return [disc, _text(*place, number, color=ink, fontsize=FONT_SIZE - 1, zorder=6)]
+    disc = Circle(place, BADGE_RADIUS, facecolor=ground, edgecolor=color if ground == "white" else ground, zorder=5)
+    return [disc, _text(*place, number, color=color, fontsize=FONT_SIZE - 1, zorder=6)]
 
 
 def _draw_legend(ax: Axes, with_frame: bool) -> None:
@@ -159,14 +160,14 @@ def _draw_legend(ax: Axes, with_frame: bool) -> None:
     left, right, top, bottom = 64.0, 91.0, 12.5, 9.0
     for y, text, dashed in ((top, "every image", False), (bottom, "training only", True)):
         ax.add_patch(_arrow((left, y), (left + 7, y), dashed=dashed))
-        ax.add_artist(_text(left + 8.5, y, text, ha="left"))
+        ax.add_artist(_text(left + 8.5, y, text, ha="left", color=ink()))
     for artist in _badge((right + 1.5, top), "01", "white", INK):
         ax.add_artist(artist)
-    ax.add_artist(_text(right + 4.5, top, "lesson", ha="left"))
+    ax.add_artist(_text(right + 4.5, top, "lesson", ha="left", color=ink()))
     if with_frame:
         frame = Frame(right, bottom - 1, 3, 2)
         ax.add_patch(frame.rectangle(facecolor=LIT_GROUND, edgecolor="black", linewidth=LIT_FRAME_WIDTH - 1))
-        ax.add_artist(_text(right + 4.5, bottom, "you are here", ha="left"))
+        ax.add_artist(_text(right + 4.5, bottom, "you are here", ha="left", color=ink()))
 
 
 ALWAYS: Sequence[Sequence[tuple[float, float]]] = (
@@ -197,7 +198,7 @@ def _arrows() -> list[FancyArrowPatch]:
 
 
 def _arrow(*points: tuple[float, float], dashed: bool = False) -> FancyArrowPatch:
-    style = {"linestyle": (0, (3, 2)), "color": QUIET_INK} if dashed else {"color": INK}
+    style = {"linestyle": (0, (3, 2)), "color": QUIET_INK} if dashed else {"color": ink()}
     return FancyArrowPatch(
         path=Path(points), arrowstyle="-|>", mutation_scale=11, linewidth=1.4, zorder=1, capstyle="butt", **style
     )

@@ -20,6 +20,7 @@ from frcnn_edu.boxes import check_boxes
 from frcnn_edu.viz.axes import check_image, figure_axes, show_image
 from frcnn_edu.viz.labels import add_label
 from frcnn_edu.viz.palette import STATES, State, state_index
+from frcnn_edu.viz.style import ink
 
 POINTS_PER_PIXEL = 0.75
 """The palette uses CSS pixels, 96 per inch, matplotlib points, 72 per inch."""
@@ -109,7 +110,7 @@ def draw_anchors(
     ax.scatter(x, y, s=6, color="white", edgecolors="black", linewidths=0.5, zorder=3)
     _add_boxes(ax, torch.cat((anchors, gt_boxes)), indices)
     if (left, top, right, bottom) != (0, 0, image.shape[-1], image.shape[-2]):
-        ax.add_patch(Rectangle((0, 0), image.shape[-1], image.shape[-2], fill=False, color="black", linewidth=1))
+        ax.add_patch(Rectangle((0, 0), image.shape[-1], image.shape[-2], fill=False, color=ink(), linewidth=1))
     ax.set(xlim=(left, right), ylim=(bottom, top))
     if len(set(indices)) > 1:
         _add_legend(ax, indices)

@@ -5,10 +5,10 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from frcnn_edu.viz.axes import figure_axes
-from frcnn_edu.viz.palette import COLOR_MAP, SLATE, STATES, WHITE
+from frcnn_edu.viz.palette import COLOR_MAP, SLATE, STATES
 
 MEANINGS = {
-    "anchor": "an anchor, a candidate, a proposal",
+    "anchor": "an anchor, a candidate, a proposal; paler or darker by its shape",
     "positive": "an anchor labelled as an object, and the box that it becomes",
     "negative": "an anchor labelled as background; a wrong detection",
     "ignored": "an anchor without a label: training leaves it out",
@@ -33,6 +33,6 @@ def draw_color_key() -> Axes:
     ax.imshow(shades, COLOR_MAP, extent=(0, 1.6, rows - 0.1, rows - 0.9), aspect="auto")
     ax.text(1.8, rows - 0.5, "map", va="center", weight="bold")
     ax.text(4.2, rows - 0.5, "features or scores, from small (dark) to large (bright)", va="center")
-    ax.set(xlim=(0, 12), ylim=(rows, 0), facecolor=WHITE)
+    ax.set(xlim=(0, 12), ylim=(rows, 0))
     ax.set_axis_off()
     return ax

@@ -17,6 +17,7 @@ from frcnn_edu.viz.box_plots import draw_boxes
 from frcnn_edu.viz.fonts import literal
 from frcnn_edu.viz.labels import add_label
 from frcnn_edu.viz.palette import GREEN, ORANGE, PURPLE, SKY_BLUE, STATES, VERMILION, state_index
+from frcnn_edu.viz.style import ink
 
 FIGURE_SIZE = (5.2, 5.0)
 LOOKS = ((VERMILION, "o"), (SKY_BLUE, "s"), (GREEN, "^"), (ORANGE, "D"), (PURPLE, "v"))
@@ -97,7 +98,7 @@ def plot_shapes(report: DataReport, anchors: Tensor | None = None, ax: Axes | No
             ax.scatter(width, height, s=9, color=color, marker=marker, alpha=0.4, linewidths=0, label=name)
     if anchors is not None:
         width, height = anchors.T  # (K,) each
-        ax.scatter(width, height, s=90, color="black", marker="+", linewidths=1.8, label=f"{len(anchors)} anchors")
+        ax.scatter(width, height, s=90, color=ink(), marker="+", linewidths=1.8, label=f"{len(anchors)} anchors")
     ax.set(xscale="log", yscale="log", xlabel="width, px", ylabel="height, px", title=title, aspect="equal")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(plt.FixedLocator(TICKS))

@@ -5,6 +5,7 @@ the palette's.
 """
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from torch import Tensor
 
@@ -42,13 +43,17 @@ def draw_heat_map(
     rows, columns = heat.shape
     cell_width, cell_height = (width / columns, height / rows) if stride is None else (stride, stride)
     left, top = (offset - 0.5) * cell_width, (offset - 0.5) * cell_height
-    extent = (left, left + columns * cell_width, top + rows * cell_height, top)
     low, high = limits or (None, None)
     values = heat.detach().cpu().float().numpy()  # (h, w)
+    if offset < 0.5:  # what lies beyond the last centres is nearest to the last cells
+        values = np.pad(values, ((0, 1), (0, 1)), mode="edge")
+        rows, columns = values.shape
+    extent = (left, left + columns * cell_width, top + rows * cell_height, top)
     colors = mpl.colormaps[COLOR_MAP]
     overlay = ax.imshow(values, colors, alpha=alpha, vmin=low, vmax=high, extent=extent, interpolation="nearest")
     ax.set(xlim=(0, width), ylim=(height, 0))
-    ax.figure.colorbar(overlay, ax=ax, label=label, shrink=0.8, pad=0.02)
+    bar = ax.figure.colorbar(overlay, ax=ax, label=label, shrink=0.8, pad=0.02)
+    bar.solids.set_alpha(1)  # no photograph lies under it
     return ax
 
 

@@ -28,6 +28,7 @@ from frcnn_edu.viz.palette import (
     YELLOW,
     State,
 )
+from frcnn_edu.viz.style import ink
 
 LOOKS = {
     RIGHT: State(RIGHT, GREEN, width=1.5),
@@ -80,7 +81,7 @@ def plot_errors(errors: Errors, ax: Axes | None = None, title: str = "") -> Axes
         counts = np.array([of_class[kind] for of_class in errors.per_class.values()], int)
         style: dict[str, Any] = {
             "color": LOOKS[kind].color,
-            "edgecolor": "black",
+            "edgecolor": ink(),
             "linewidth": 0.5,
             "hatch": HATCHES[kind],
         }

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 
 BLUE = "#0072B2"
 SKY_BLUE = "#56B4E9"
+PALE_BLUE, DEEP_BLUE = "#A6DBFF", "#1583D6"
+"""Beside sky blue, for anchors of other shapes."""
 GREEN = "#009E73"
 VERMILION = "#D55E00"
 GREY = "#BBBBBB"
@@ -23,6 +25,8 @@ WHITE = "#FFFFFF"
 BLACK = "#000000"
 INK = "#222222"
 QUIET_INK = "#666666"
+MIDTONE = "#7F7F7F"
+"""Ink of pictures without a ground: at least 4 to 1 against white and against what dark pages have."""
 SLATE = "#555555"
 """Behind samples of lines, which must stand out in light and dark themes."""
 FOCUS = "#1976D2"
@@ -119,9 +123,9 @@ STATES = (
 LOOKS = {
     look.key: look
     for look in (
-        State("wide", ORANGE, (7, 4), width=2.5),
+        State("wide", PALE_BLUE, (7, 4), width=2.5),
         State("square", SKY_BLUE, width=2.5),
-        State("tall", PINK, (14, 3, 3, 3), width=2.5),
+        State("tall", DEEP_BLUE, (14, 3, 3, 3), width=2.5),
         State("reference", WHITE, (2, 4)),
         State("curve", BLUE, width=2.5),
         State("predicted", ORANGE, (7, 4), width=2.5),
@@ -152,7 +156,7 @@ CURVE_LINES = (
     (ORANGE, (0, (1, 1.5)), "D"),
     (PURPLE, (0, (8, 2, 1, 2, 1, 2)), "v"),
     (SKY_BLUE, (0, (3, 1)), "P"),
-    (BLACK, (0, (12, 3)), "X"),
+    (MIDTONE, (0, (12, 3)), "X"),
 )
 """How one curve of a plot differs from the next: colour, line and marker, as matplotlib names them."""
 

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
 from frcnn_edu.viz.palette import BLUE, SKY_BLUE
+from frcnn_edu.viz.style import ink
 
 
 def plot_runs(values: Mapping[str, Sequence[float]], x_label: str, ax: Axes | None = None, title: str = "") -> Axes:
@@ -15,7 +16,7 @@ def plot_runs(values: Mapping[str, Sequence[float]], x_label: str, ax: Axes | No
     for row, seeds in enumerate(values.values()):
         ax.plot([min(seeds), max(seeds)], [row, row], color=SKY_BLUE, linewidth=6, solid_capstyle="round", alpha=0.6)
         ax.plot(seeds, [row] * len(seeds), "o", color=BLUE, markersize=5)
-        ax.plot(sum(seeds) / len(seeds), row, "|", color="black", markersize=18, markeredgewidth=2)
+        ax.plot(sum(seeds) / len(seeds), row, "|", color=ink(), markersize=18, markeredgewidth=2)
     ax.set_yticks(range(len(values)), list(values))
     ax.set(xlabel=x_label, title=title, ylim=(len(values) - 0.5, -0.5))
     ax.grid(axis="x", alpha=0.3)

@@ -1,5 +1,6 @@
 """The question card by mouse and keyboard: it asks first, and shows guess and answer on one line."""
 
+import matplotlib.pyplot as plt
 import pytest
 from blank_page import BlankPage
 
@@ -88,6 +89,17 @@ def test_the_answer_stays_hidden_until_there_is_a_guess(shown):
     shown.settle()
     commit(shown)
     assert "Because." in said(shown)
+
+
+@pytest.mark.parametrize("shown", [number], indirect=True)
+def test_a_picture_that_tells_the_answer_stays_hidden_until_there_is_a_guess(shown):
+    shown.change(lambda: shown.widget.compare(74, picture=plt.figure(figsize=(2, 1))))
+    picture = shown.page.locator(".question-picture")
+    assert picture.is_hidden()
+    shown.page.locator("input").click()
+    commit(shown)
+    picture.wait_for()
+    assert picture.evaluate("picture => picture.decode().then(() => picture.naturalWidth)") > 0
 
 
 @pytest.mark.parametrize("shown", [number], indirect=True)

@@ -10,7 +10,7 @@ const { dashesInPixels, inkBoxes } = await import("../../frcnn_edu/explorers/js/
 const { View } = await import("../../frcnn_edu/explorers/js/canvas/view.js");
 const { nearest } = await import("../../frcnn_edu/explorers/js/kit/controls.js");
 const { Plot } = await import("../../frcnn_edu/explorers/js/kit/charts.js");
-const { drawDots, drawTag } = await import("../../frcnn_edu/explorers/js/kit/paint.js");
+const { drawDots, drawMap, drawTag } = await import("../../frcnn_edu/explorers/js/kit/paint.js");
 const { ramp, rgb } = await import("../../frcnn_edu/explorers/js/kit/palette.js");
 const numberLine = await import("../../frcnn_edu/explorers/question/number_line.js");
 const words = await import("../../frcnn_edu/explorers/js/kit/words.js");
@@ -209,6 +209,13 @@ test("a plot lies between its margins, and leaves out labels that would touch", 
     [20, 60],
     [120, 10],
   ]);
+});
+
+test("a map of cells round their corners reaches the border on all sides", () => {
+  const { pen, of } = recorder();
+  drawMap(pen, [0, 1, 0, 1, 0, 1], { columns: 3, stride: 16, start: -8, share: (value) => value });
+  assert.deepEqual(of("fillRect")[0], [-8, -8, 16, 16]);
+  assert.deepEqual(of("fillRect")[5], [24, 8, 24, 24], "the last cell goes on to (48, 32)");
 });
 
 test("a tag ends on the picture, and dots lie where they are told", () => {

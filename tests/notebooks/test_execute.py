@@ -84,6 +84,28 @@ def test_a_photograph_becomes_a_jpeg_and_a_drawing_stays_a_png():
     assert set(drawing.data) == {"image/png", "text/plain"}
 
 
+def test_a_drawing_without_a_ground_keeps_none_and_has_few_colours():
+    ramp = np.arange(64 * 64, dtype=np.uint32).view(np.uint8).reshape(64, 64, 4)
+    ramp[..., 3] = 255
+    ramp[:32, :, 3] = 0
+    notebook = as_left_by_a_kernel()
+    notebook.cells[1].outputs = [nbformat.v4.new_output("display_data", {"image/png": png(ramp)})]
+    (kept,) = execute.tidy(notebook).cells[1].outputs
+    picture = Image.open(io.BytesIO(base64.b64decode(kept.data["image/png"])))
+    assert picture.mode == "P"
+    alpha = np.array(picture.convert("RGBA"))[..., 3]
+    assert alpha[:32].max() == 0
+    assert alpha[32:].min() == 255
+
+
+def test_the_code_of_an_answer_is_folded_and_no_other():
+    notebook = new_notebook(
+        cells=[new_code_cell("card.compare(3)"), new_code_cell("3"), new_markdown_cell("`.compare(`")]
+    )
+    folded = [cell.metadata.get("jupyter") for cell in execute.tidy(notebook).cells]
+    assert folded == [{"source_hidden": True}, None, None]
+
+
 def test_what_was_printed_in_pieces_is_kept_in_one():
     notebook = as_left_by_a_kernel()
     picture = notebook.cells[1].outputs[0]

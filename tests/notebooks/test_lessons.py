@@ -3,12 +3,15 @@
 import re
 import sys
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
 import pytest
 from cell_names import given_twice
 from lesson_files import LESSONS, NOTEBOOKS, cells
+
+from frcnn_edu.course.lessons import lay_lessons
 
 sys.path.insert(0, str(NOTEBOOKS))
 import execute
@@ -21,6 +24,13 @@ REPEATED = Path(__file__).with_name("repeated_numbers")
 """For each lesson, the numbers that its text repeats from its outputs."""
 
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?|\.\d+")
+TELL_NO_ANSWER = {"field-gradient"}
+"""Cells that show a picture beside an answer which cannot be read from it."""
+
+SAY_NO_ANSWER = {"live-see", "border-see", "odd-text", "pair", "field-see", "every-size-see", "score-see"}
+SAY_NO_ANSWER |= {"crowd-see", "gallery-see", "zoo-loss-see"}
+"""Texts below an answer that it cannot be read from."""
+
 SECTIONS = ("question", "break it", "your turn", "recap")
 
 
@@ -93,6 +103,34 @@ def test_no_output_warns_and_every_explorer_leaves_a_plain_picture(lesson):
 
 def said(output: dict) -> str:
     return "".join(output.get("data", {}).get("text/plain", ""))
+
+
+def test_a_cell_that_answers_a_question_hides_its_code(lesson):
+    """Its values and its sentence would be read before the guess."""
+    compared = [cell for cell in cells(lesson, "code") if re.search(r"\.compare\(", cell["source"])]
+    assert compared
+    shown = [cell["id"] for cell in compared if not cell["metadata"].get("jupyter", {}).get("source_hidden")]
+    assert shown == [], "run `make notebooks`"
+
+
+def test_what_a_learner_opens_hides_it_too(lesson, tmp_path):
+    lay_lessons(tmp_path)
+    assert [cell["metadata"] for cell in cells(tmp_path / lesson.name)] == [cell["metadata"] for cell in cells(lesson)]
+
+
+def test_no_drawing_lies_open_under_a_question_without_a_guess(lesson):
+    """`compare` takes it, and shows it with the answer."""
+    compared = [cell for cell in cells(lesson, "code") if ".compare(" in cell["source"]]
+    open_ones = {cell["id"] for cell in compared if any("<Figure" in said(output) for output in cell["outputs"])}
+    assert open_ones <= TELL_NO_ANSWER
+
+
+def test_what_comments_on_an_answer_is_folded(lesson):
+    """It stands on the screen with the question. What says nothing of the answer may be open."""
+    every = cells(lesson)
+    below = [after for cell, after in pairwise(every) if ".compare(" in cell["source"]]
+    open_ones = {cell["id"] for cell in below if cell["source"].startswith("**See:**")}
+    assert open_ones <= SAY_NO_ANSWER
 
 
 def test_its_links_lead_somewhere(lesson):

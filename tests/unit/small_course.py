@@ -90,6 +90,7 @@ def write_course(folder: Path, monkeypatch: object, world: World) -> dict[str, o
         code("print(1)", "said", {"output_type": "stream", "name": "stdout", "text": ["1 < 2\n"]}),
         *(code(f"{name}", name, explorer_output(widget)) for name, widget in explorers.items()),
         code("\n".join(["x = 1"] * 20), "long"),
+        code("card.compare(3)", "folded") | {"metadata": {"jupyter": {"source_hidden": True}}},
         code("page", "page", shown({"text/plain": "UploadPage(0 files looked at)"})),
     ]
     (folder / "assignments").mkdir(parents=True)

@@ -339,7 +339,8 @@ def test_heat_map_lies_on_its_cells():
     assert set(canvas.overlay[..., 3].ravel()) == {128}
     assert canvas.get_state()["_overlay_size"] == (2, 3)
     canvas.set_heatmap([[0.0, 1.0]], stride=16, offset=0)  # round the points where anchors of offset 0 stand
-    assert canvas.overlay_extent == (-8, -8, 24, 8)
+    assert canvas.overlay_extent == (-8, -8, 40, 24), "beyond the last centres the last cells go on"
+    assert canvas.overlay.shape == (2, 3, 4)
     with pytest.raises(ValueError, match="rescale"):
         canvas.set_heatmap([[2.0]], 16)
     with pytest.raises(ValueError, match="stride"):

@@ -45,7 +45,15 @@ PACKAGES = {
     "onnx_ir": "onnxscript",
 }
 """Those that are imported under another name, or that another one brings along."""
-COME_ALONG = {"traitlets", "nbformat", "nbclient", "jupyter_client", "packaging", "yaml"}  # with Jupyter, always
+COME_ALONG = {
+    "traitlets",
+    "matplotlib_inline",
+    "nbformat",
+    "nbclient",
+    "jupyter_client",
+    "packaging",
+    "yaml",
+}  # with Jupyter, always
 
 REGISTRY = r"\b(py(pi|thonhosted)|npmjs)\.\w+|\b(deb\.debian|conda\.anaconda|download\.pytorch|proxy\.golang)\."
 MACHINE_PATH = r"(?<![\w.~+/\-}])/(work|tmp|opt|root|home|Users)/\w"

@@ -1,7 +1,12 @@
 """Question cards in Python: what can be asked, guessed and answered, and what a page without a kernel shows."""
 
+import base64
+import io
+
+import matplotlib.pyplot as plt
 import pytest
 import torch
+from PIL import Image
 
 from frcnn_edu.explorers.question import Question, card, guesses
 
@@ -87,6 +92,17 @@ def test_a_page_without_a_kernel_has_the_question_and_folds_the_answer():
     before, folded = page.split("<details>")
     assert "74" not in before
     assert "It is 74 %. Because." in folded
+
+
+def test_a_picture_comes_with_the_answer_and_is_not_shown_by_itself():
+    figure, axes = plt.subplots()
+    card = share().compare(74.2, picture=axes)
+    assert Image.open(io.BytesIO(card.picture)).format == "PNG"
+    assert figure.number not in plt.get_fignums(), "the notebook would show it, guess or no guess"
+    before, folded = card._repr_mimebundle_()[0]["text/html"].split("<details>")
+    assert "<img" not in before
+    assert base64.b64encode(card.picture).decode() in folded
+    assert card.compare(70).picture == b"", "another answer has its own picture"
 
 
 def test_a_question_is_escaped_on_a_page():

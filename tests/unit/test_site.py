@@ -70,6 +70,7 @@ def test_a_lesson_becomes_a_page(made):
     assert "<em>easy</em>" in page
     assert "1 &lt; 2" in page
     assert "Code, 20 lines" in page
+    assert "Code, 1 lines" in page, "the code that answers a question is folded, however short"
     assert "0/60" not in page
     assert "This needs Python" in page
     assert "The exercises run in JupyterLab" in page

@@ -292,7 +292,9 @@ def test_without_anchors_image_and_ground_truth_are_drawn():
 
 def test_offset_0_centres_the_first_cell_on_the_corner():
     ax = viz.draw_heat_map(IMAGE, torch.rand(8, 13), stride=16, offset=0)
-    assert list(ax.images[1].get_extent()) == [-8, 13 * 16 - 8, 8 * 16 - 8, -8]
+    assert list(ax.images[1].get_extent()) == [-8, 14 * 16 - 8, 9 * 16 - 8, -8]
+    array = ax.images[1].get_array()
+    assert (array[-1] == array[-2]).all(), "beyond the last centres the last cells go on"
 
 
 def test_a_heat_map_covers_its_image_cell_by_cell():

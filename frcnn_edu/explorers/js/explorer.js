@@ -3,7 +3,7 @@
    An explorer extends `Explorer`, overrides the hooks that it needs, and exports `explorer(ItsClass)`. */
 
 import { createCanvas } from "./canvas/box_canvas.js";
-import { columns, controlRow, element, keepHeight, setFigures } from "./kit/layout.js";
+import { addFigure, columns, controlRow, element, keepHeight, lineSample, setFigures } from "./kit/layout.js";
 import { floats, Listeners, tell } from "./kit/traits.js";
 
 /** @typedef {import("./kit/traits.js").Context} Context */
@@ -129,6 +129,16 @@ class Explorer {
   /** @param {string[]} texts  What stands between asterisks is bold */
   show(...texts) {
     setFigures(this.figures, texts);
+  }
+
+  /**
+   * A line of what the lines mean that are not states of boxes, which the legend has.
+   * @param {[import("./kit/palette.js").Look, string][]} key
+   * @param {HTMLElement} [parent]
+   */
+  addKey(key, parent = this.side) {
+    const line = element("div", "explorer-key", parent);
+    for (const [look, name] of key) addFigure(line, ` ${name}`).prepend(lineSample(look));
   }
 
   /** A row of controls at the end of the panel. */

@@ -6,7 +6,7 @@ import { boxAt, decodeBox } from "../js/detector/boxes.js";
 import { valuesAt, wholeCells, winners } from "../js/detector/roi_pool.js";
 import { Explorer, explorer } from "../js/explorer.js";
 import { clipToImage, drawBins, drawDots, drawLinks, drawMap, drawTag, strokeCased } from "../js/kit/paint.js";
-import { ramp } from "../js/kit/palette.js";
+import { ramp, STATES } from "../js/kit/palette.js";
 import { numbers } from "../js/kit/traits.js";
 import { StepCards } from "./step_cards.js";
 import { Words } from "./words.js";
@@ -18,8 +18,9 @@ import { Words } from "./words.js";
 const POOLED = 7;
 const MOVES_FROM = 4; // the first step that only positive anchors reach
 /** @type {Record<number, string>} */
-const STATES = { 1: "positive", 0: "negative", [-1]: "ignored" };
+const LABELS = { 1: "positive", 0: "negative", [-1]: "ignored" };
 const MOVE_TIME = 900; // ms
+const KEY = ["anchor", "positive", "ignored", "negative", "ground truth", "detection"];
 
 class AnchorLife extends Explorer {
   /** @type {number | null} The place under the pointer. */
@@ -46,6 +47,10 @@ class AnchorLife extends Explorer {
     this.words = new Words(this);
     this.figures.remove();
     this.side.remove(); // the picture has the whole width, what steers it stands below
+    this.addKey(
+      KEY.map((state) => [STATES[state], STATES[state].label ?? state]),
+      this.canvas.controls,
+    );
     this.progress = this.addControls();
     this.cards = new StepCards(this.canvas.controls, POOLED, (step) => this.goTo(step));
     this.on(["anchor", "step", "progress"], () => this.update());
@@ -103,7 +108,7 @@ class AnchorLife extends Explorer {
 
   /** @param {number} anchor */
   stateOf(anchor) {
-    return STATES[this.labels[anchor]];
+    return LABELS[this.labels[anchor]];
   }
 
   /** @param {number} anchor */

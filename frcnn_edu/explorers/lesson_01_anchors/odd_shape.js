@@ -34,6 +34,11 @@ class OddShapeExplorer extends AnchorExplorer {
   /** @param {Context} context */
   constructor(context) {
     super(context);
+    this.addKey([
+      [LOOKS.wide, "best anchor, wide"],
+      [LOOKS.square, "square"],
+      [LOOKS.tall, "tall"],
+    ]);
     const ratios = {
       traits: ["ratios"],
       read: () => this.chosen,
@@ -105,7 +110,7 @@ class OddShapeExplorer extends AnchorExplorer {
     plot.rule(rows, this.settings.ratios.map(log));
     plot.labelRows(rows);
     const texts = TICKS.map((ratio) => (ratio < 1 ? `1/${1 / ratio}` : String(ratio)));
-    plot.labelColumns(TICKS.map(log), texts, "wide  ←  height / width of an object of this area  →  tall");
+    plot.labelColumns(TICKS.map(log), texts, "wide  ←  height / width  →  tall");
     plot.curve(this.curve, LOOKS.curve);
     const ratio = Math.min(Math.max(ratioOf(this.object), 1 / REACH), REACH);
     plot.dot(log(ratio), this.best?.iou ?? 0, COLORS.vermilion);

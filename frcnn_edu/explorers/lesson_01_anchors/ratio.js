@@ -19,6 +19,10 @@ class RatioExplorer extends Explorer {
   /** @param {Context} context */
   constructor(context) {
     super(context);
+    this.addKey([
+      [LOOKS.square, "the anchor"],
+      [LOOKS.reference, "the square of its size"],
+    ]);
     const { canvas } = this;
     const parent = this.addRow();
     canvas.addSlider({ label: "Size", stops: SIZE_STOPS, format: pixels, trait: "size", parent });

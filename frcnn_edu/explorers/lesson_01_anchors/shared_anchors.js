@@ -8,6 +8,7 @@ import { AnchorExplorer, bestAnchor, SETTINGS } from "./settings.js";
 /** @typedef {import("../js/explorer.js").Context} Context */
 
 const [OWN, SHARED] = [0, 1]; // the palette of SharedExplorer
+const BEST = { ...LOOKS.square, width: 1.25 };
 
 class SharedExplorer extends AnchorExplorer {
   /** @type {import("./settings.js").Best[]} Drawn from the first frame on. */
@@ -16,6 +17,7 @@ class SharedExplorer extends AnchorExplorer {
   /** @param {Context} context */
   constructor(context) {
     super(context);
+    this.addKey([[BEST, "a best anchor"]]);
     this.addSettings(["sizes", "stride"]);
     this.on(SETTINGS, () => this.update());
   }
@@ -40,7 +42,7 @@ class SharedExplorer extends AnchorExplorer {
 
   /** @type {AnchorExplorer["drawOver"]} */
   drawOver(context, view) {
-    for (const { box } of this.found) view.strokeBox(context, box, { ...LOOKS.square, width: 1.25 });
+    for (const { box } of this.found) view.strokeBox(context, box, BEST);
   }
 }
 

@@ -48,6 +48,7 @@ class LossExplorer extends Explorer {
     /** @type {number} */
     this.sampled = this.get("num_sampled");
     this.side.classList.add("rpn-loss-side");
+    this.addKey([[LOOKS.predicted, "the anchor, moved by the answer"]]);
     this.sum = element("div", "rpn-loss-sum", this.side);
     this.addControls();
     this.who = element("div", "rpn-loss-who", this.side);

@@ -3,8 +3,8 @@
 import { boxAt } from "../js/detector/boxes.js";
 import { Explorer, explorer } from "../js/explorer.js";
 import { addButton, element } from "../js/kit/layout.js";
-import { clipToImage } from "../js/kit/paint.js";
-import { ramp } from "../js/kit/palette.js";
+import { clipToImage, drawMap } from "../js/kit/paint.js";
+import { ramp, STATES } from "../js/kit/palette.js";
 import { sides } from "../js/kit/words.js";
 import { addSnapshots } from "./snapshots.js";
 
@@ -15,11 +15,11 @@ const SURE = 0.5; // from this score on an anchor says "object"
 class ObjectnessExplorer extends Explorer {
   /** @type {number | null} The cell under the pointer. */
   pointed = null;
-  large = document.createElement("canvas");
 
   /** @param {Context} context */
   constructor(context) {
     super(context);
+    this.addKey([[STATES.detection, "the best anchor, or the one under the pointer"]]);
     const [perCell, rows, columns] = /** @type {number[]} */ (this.get("map_size"));
     this.perCell = perCell;
     this.rows = rows;
@@ -93,7 +93,6 @@ class ObjectnessExplorer extends Explorer {
       this.paintMap(picture, k);
       button.setAttribute("aria-pressed", String(k === this.shape));
     });
-    this.paintMap(this.large, this.shape);
     this.write();
     this.canvas.redraw("under");
   }
@@ -117,16 +116,14 @@ class ObjectnessExplorer extends Explorer {
 
   /** Pixels of a cell; its square is drawn round its anchors' centre, which is the cell's upper left corner. */
   get cellSize() {
-    const { width, height } = this.size;
-    return [width / this.columns, height / this.rows];
+    return this.size.width / this.columns;
   }
 
   /** @type {Explorer["onPointer"]} */
   onPointer(x, y) {
-    const [wide, tall] = this.cellSize;
-    /** @type {(value: number, size: number, count: number) => number} */
-    const nearest = (value, size, count) => Math.min(Math.max(Math.round(value / size), 0), count - 1);
-    this.pointed = nearest(y, tall, this.rows) * this.columns + nearest(x, wide, this.columns);
+    /** @type {(value: number, count: number) => number} */
+    const nearest = (value, count) => Math.min(Math.max(Math.round(value / this.cellSize), 0), count - 1);
+    this.pointed = nearest(y, this.rows) * this.columns + nearest(x, this.columns);
     this.write();
     this.canvas.redraw();
   }
@@ -139,11 +136,11 @@ class ObjectnessExplorer extends Explorer {
 
   /** @type {Explorer["drawUnder"]} */
   drawUnder(context, view) {
-    const [wide, tall] = this.cellSize;
+    const { columns, shape, cellSize: stride } = this;
+    const values = Array.from({ length: this.numCells }, (_, cell) => this.scoreAt(cell, shape));
     clipToImage(context, view);
     context.globalAlpha = 0.7;
-    context.imageSmoothingEnabled = false;
-    context.drawImage(this.large, -wide / 2, -tall / 2, view.width, view.height);
+    drawMap(context, values, { columns, stride, start: -stride / 2, share: (value) => value });
   }
 
   /** @type {Explorer["drawOver"]} */

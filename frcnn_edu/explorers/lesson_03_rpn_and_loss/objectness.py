@@ -9,6 +9,7 @@ import torch
 import traitlets
 from matplotlib.axes import Axes
 
+from frcnn_edu.explorers.base import heatmap_parts
 from frcnn_edu.explorers.bundle import bundle
 from frcnn_edu.explorers.figure import outline
 from frcnn_edu.explorers.lesson_03_rpn_and_loss.passes import PassExplorer, _check_passes
@@ -79,10 +80,9 @@ class ObjectnessExplorer(PassExplorer):
 
     def draw(self, axes: Axes) -> None:
         """The map of the chosen shape, and its best anchor."""
-        height, width = self.image.shape[:2]
-        wide, tall = width / self.map_size[2] / 2, height / self.map_size[1] / 2  # half a cell: squares round centres
-        extent = (-wide, width - wide, height - tall, -tall)
-        axes.imshow(
-            self.maps[self.shape], COLOR_MAP, alpha=0.65, vmin=0, vmax=1, extent=extent, interpolation="nearest"
+        overlay = heatmap_parts(
+            self.maps[self.shape], self.image.shape[1] / self.map_size[2], 0.65, COLOR_MAP, offset=0
         )
+        x1, y1, x2, y2 = overlay["overlay_extent"]
+        axes.imshow(overlay["overlay"], extent=(x1, x2, y2, y1), interpolation="nearest")
         outline(axes, torch.tensor(self.anchors[self.best[0]]), STATES[state_index("detection")])

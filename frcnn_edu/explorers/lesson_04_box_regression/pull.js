@@ -3,13 +3,11 @@
 import { boxAt, iou } from "../js/detector/boxes.js";
 import { Explorer, explorer } from "../js/explorer.js";
 import { addChart, Plot } from "../js/kit/charts.js";
-import { addFigure, element, lineSample } from "../js/kit/layout.js";
 import { LOOKS } from "../js/kit/palette.js";
 
 /** @typedef {import("../js/explorer.js").Context} Context */
 
 const PLACE = { left: 40, right: 24, top: 10, bottom: 36 };
-const KEY = { start: "the anchor", followed: "where it is sent", others: "the other positive anchors" };
 
 /** @param {Float32Array} boxes */
 const listed = (boxes) => Array.from({ length: boxes.length / 4 }, (_, i) => boxAt(boxes, i));
@@ -29,18 +27,17 @@ class PullExplorer extends Explorer {
     this.means = this.steps.map((_, s) => {
       return this.overlaps.slice(this.at(s, 0), this.at(s + 1, 0)).reduce((sum, one) => sum + one, 0) / this.count;
     });
-    this.addKey();
+    this.addKey([
+      [LOOKS.start, "the anchor"],
+      [LOOKS.followed, "where it is sent"],
+      [LOOKS.others, "the other positive anchors"],
+    ]);
     this.addControls();
     this.chart = addChart(this.side, "IoU with the object over the training", 400, 220, (pen, size) =>
       this.drawCurves(pen, size),
     );
     this.on(["snapshot", "anchor", "everyone"], () => this.update());
     requestAnimationFrame(() => this.update()); // on the page by then, where the chart finds its colour
-  }
-
-  addKey() {
-    const key = element("div", "explorer-figures", this.side);
-    for (const [look, name] of Object.entries(KEY)) addFigure(key, ` ${name}`).prepend(lineSample(LOOKS[look]));
   }
 
   addControls() {

@@ -12,7 +12,7 @@ import { iouText } from "../js/kit/words.js";
 /** @typedef {ReturnType<typeof nms>} Result */
 
 const [WAITING, KEPT, SUPPRESSED] = [0, 1, 2]; // the palette of NmsExplorer
-const VEIL = withAlpha(COLORS.white, 0.6); // over all that is not the current pair
+const VEIL = withAlpha(COLORS.black, 0.55); // over all that is not the current pair
 
 /** @type {[string, string, (at: number, result: Result) => number][]} */
 const BUTTONS = [
@@ -135,11 +135,8 @@ class NmsExplorer extends Explorer {
     const index = hovered ?? selected ?? (over.length < moments.length ? over[over.length - 1] : undefined);
     const nothing = index === undefined && !over.length;
     if (nothing || by.length * 4 !== boxes.length) return; // or nothing has been computed yet
-    context.save();
-    context.resetTransform();
     context.fillStyle = VEIL;
-    context.fillRect(0, 0, context.canvas.width, context.canvas.height);
-    context.restore();
+    context.fillRect(0, 0, view.width, view.height);
     for (const one of over) if (by[one] === one) view.strokeBox(context, boxAt(boxes, one), KEPT);
     if (index === undefined) return;
     const keeper = by[index];

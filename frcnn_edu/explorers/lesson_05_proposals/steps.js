@@ -47,6 +47,7 @@ class StepsExplorer extends Explorer {
   /** @param {Context} context */
   constructor(context) {
     super(context);
+    this.addKey([[LOOKS.reference, "the anchor that the box was"]]);
     /** @type {string[]} */
     this.names = this.get("step_names");
     this.table = element("table", "proposals-table", this.side);

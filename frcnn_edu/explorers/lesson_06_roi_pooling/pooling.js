@@ -28,6 +28,7 @@ class PoolingExplorer extends RegionExplorer {
   /** @param {Context} context */
   constructor(context) {
     super(context);
+    this.addKey([[LOOKS.read, "what the bins cover"]]);
     const panel = element("div", "explorer-charts", this.side);
     const [size, tall] = [GRID.size, GRID.size + GRID.top];
     this.grids = {

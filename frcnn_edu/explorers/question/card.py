@@ -11,11 +11,12 @@ shows the guess and the answer on the same line. Without a guess the answer stay
 the learner asks to see it. Running the first cell again keeps the guess. `guesses()` lists all cards of a lesson.
 """
 
+import base64
 import math
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anywidget
 import traitlets
@@ -23,6 +24,10 @@ import traitlets
 from frcnn_edu.explorers.bundle import bundle, styles
 from frcnn_edu.explorers.page_state import kept_state
 from frcnn_edu.viz.tables import Table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 HERE = Path(__file__).parent
 
@@ -81,6 +86,9 @@ class Question(anywidget.AnyWidget):
     why = traitlets.Unicode().tag(sync=True)
     """A sentence that the card adds to the answer."""
 
+    picture = traitlets.Bytes().tag(sync=True)
+    """A PNG that the card shows with the answer; empty where it has none."""
+
     skipped = traitlets.Bool(False).tag(sync=True)
     """Whether the learner wanted to see the answer without a guess."""
 
@@ -112,16 +120,17 @@ class Question(anywidget.AnyWidget):
             self.guess = before.guess
         _asked[text] = self
 
-    def compare(self, answer: object, why: str = "") -> "Question":
+    def compare(self, answer: object, why: str = "", picture: "Axes | Figure | None" = None) -> "Question":
         """The card again, now with the answer: a number (or a tensor of one), or a key of `choices`.
 
-        `why` is a sentence shown with the answer. Raises ValueError for what is no answer to this question.
+        `why` is a sentence shown with the answer, and so is `picture`, which the cell then does not show by itself.
+        Raises ValueError for what is no answer to this question.
         """
         value = answer if self.choices else _number(answer)
         if self.choices and value not in self.choices:
             raise ValueError(f"the answer to {self.text!r} cannot be {answer!r}: {self._possible()}")
         with self.hold_sync():
-            self.answer, self.why = value, why
+            self.answer, self.why, self.picture = value, why, _closed(picture)
         return self
 
     def named(self, value: Any) -> str:
@@ -145,7 +154,9 @@ class Question(anywidget.AnyWidget):
             return question + possible
         fold = f"<summary>{escape(self.words['answer'])}</summary>"
         said = self.words["unguessed"].format(answer=self.named(self.answer))
-        return f"{question}<details>{fold}<p>{escape(' '.join([said, self.why]).rstrip())}</p></details>"
+        data = base64.b64encode(self.picture).decode("ascii")
+        picture = f'<img alt="{escape(self.text)}" src="data:image/png;base64,{data}">' if data else ""
+        return f"{question}<details>{fold}<p>{escape(' '.join([said, self.why]).rstrip())}</p>{picture}</details>"
 
     def _possible(self) -> str:
         if self.choices:
@@ -173,6 +184,19 @@ def guesses() -> Table:
 def _row(card: Question) -> tuple[str, str, str]:
     said = WORDS["no_guess"] if card.guess is None else card.named(card.guess)
     return card.text, said, WORDS["not_yet"] if card.answer is None else card.named(card.answer)
+
+
+def _closed(picture: "Axes | Figure | None") -> bytes:
+    """The picture as a PNG; its figure is closed, or the notebook would show it as well."""
+    if picture is None:
+        return b""
+    from matplotlib import pyplot
+
+    from frcnn_edu.viz.png import figure_png
+
+    figure: Figure = getattr(picture, "figure", picture)
+    pyplot.close(figure)
+    return figure_png(figure)
 
 
 def _number(value: object) -> float:

@@ -9,7 +9,7 @@ import { numberAt, placeOf, plain } from "./number_line.js";
 /** @typedef {{ show: (guess: any, answer: any) => void, lock: () => void }} Field */
 
 const PLACES = 1000;
-const TRAITS = ["guess", "answer", "why", "skipped"];
+const TRAITS = ["guess", "answer", "why", "picture", "skipped"];
 
 let cards = 0; // radio buttons of one card share a name
 
@@ -169,6 +169,18 @@ function sentence(model, open) {
   return answer === null ? "" : words.waiting;
 }
 
+/**
+ * Show a PNG, or nothing for one without bytes.
+ * @param {HTMLImageElement} picture
+ * @param {DataView<ArrayBuffer> | null} png
+ */
+function showPicture(picture, png) {
+  URL.revokeObjectURL(picture.src);
+  picture.hidden = !png?.byteLength;
+  if (png?.byteLength) picture.src = URL.createObjectURL(new Blob([png], { type: "image/png" }));
+  else picture.removeAttribute("src");
+}
+
 /** @param {Context} context */
 function render({ model, el }) {
   const words = model.get("words");
@@ -190,6 +202,8 @@ function render({ model, el }) {
   const skip = addButton(buttons, words.show, () => tell(model, { skipped: true }));
   const said = element("div", "question-said", card);
   said.setAttribute("role", "status");
+  const picture = element("img", "question-picture", card);
+  picture.alt = model.get("text");
   commit.className = "question-commit";
   commit.disabled = true;
   const show = () => {
@@ -202,11 +216,15 @@ function render({ model, el }) {
     skip.hidden = answer === null;
     card.classList.toggle("question-open", open);
     said.textContent = sentence(model, open);
+    showPicture(picture, open ? model.get("picture") : null);
   };
   show();
   const listeners = new Listeners(model);
   listeners.traits(TRAITS, show);
-  return () => listeners.forget();
+  return () => {
+    listeners.forget();
+    showPicture(picture, null);
+  };
 }
 
 export default { render };

@@ -85,15 +85,20 @@ function drawCellBorders(pen, view, { rows, columns, stride, alpha }) {
 }
 
 /**
- * A grid of values, a square each, the first with its upper left corner at `start` in both directions.
+ * A grid of values, a square each, the first with its upper left corner at `start` in both directions. Where that is
+ * outside the image, the last ones reach as much further: to what is nearest to their centres.
  * @param {Pen} pen
  * @param {ArrayLike<number>} values  Row by row
  * @param {{ columns: number, stride: number, start?: number, share: (value: number) => number }} how  `share` is 0 to 1
  */
 function drawMap(pen, values, { columns, stride, start = 0, share }) {
+  const rows = values.length / columns;
+  /** @type {(place: number, count: number) => number} */
+  const length = (place, count) => (place === count - 1 ? stride - start : stride);
   for (let at = 0; at < values.length; at++) {
+    const [row, column] = [Math.floor(at / columns), at % columns];
     pen.fillStyle = rampColor(share(values[at]));
-    pen.fillRect(start + (at % columns) * stride, start + Math.floor(at / columns) * stride, stride, stride);
+    pen.fillRect(start + column * stride, start + row * stride, length(column, columns), length(row, rows));
   }
 }
 
