@@ -281,8 +281,8 @@ def _rows(found: Target) -> list[list[float]]:
 TRAINED = Plan(recipe=None)
 PLANS: dict[str, Plan] = {
     "sound": Plan(),
-    "rate": Plan(replace(RECIPE, learning_rate=0.5, warmup=0.0, clip_norm=math.inf), momentum=0.9),
-    "slower": Plan(replace(RECIPE, learning_rate=0.02, warmup=0.0, clip_norm=math.inf), momentum=0.9),
+    "rate": Plan(replace(RECIPE, learning_rate=0.5, warmup=0.0, clip_norm=1e9), momentum=0.9),
+    "slower": Plan(replace(RECIPE, learning_rate=0.02, warmup=0.0, clip_norm=1e9), momentum=0.9),
     "format": Plan(spoil=corners_read_as_sides),
     "by_heart": Plan(scenes=6),
     "unlabelled": Plan(spoil=most_left_out),

@@ -42,7 +42,7 @@ MOST_MEASURED = 24
 CLEAR = 0.02
 """A difference in mAP that is worth a sentence."""
 
-ALIKE = 0.8
+ALIKE = 0.75
 """From this ratio of difflib on, the name of a class may be another one misspelt."""
 
 FACTORS = (1.0, 2**0.5, 2**-0.5, 2.0, 0.5, 2 * 2**0.5, 0.25 * 2**0.5, 4.0, 0.25)
@@ -69,20 +69,40 @@ def open_own(
 ) -> OwnData:
     """The two parts of the data in `folder`; "" is the blood cells.
 
-    Without names of splits it takes the folder's own, or draws four images in five to train on. Boxes of other
-    `classes` are left out. Raises what `open_folder` raises.
+    Without names of splits it takes the folder's own, or draws four images in five to train on. Where one part is a
+    share, "train:0.7", the other one is the rest. Boxes of other `classes` are left out. Raises what `open_folder`
+    raises, in the words of the lesson's settings.
     """
     place, pairs = _place(folder)
     if train_split or val_split:
-        pairs = ((train_split or "train", val_split or "val"),)
+        pairs = ((train_split or _rest(val_split, "train"), val_split or _rest(train_split, "val")),)
     for number, (first, second) in enumerate(pairs, 1):
         try:
             training = open_folder(place, first, classes, for_training=True, quiet=True)
             return OwnData(training, open_folder(place, second, training.class_names, quiet=True), not folder)
-        except ValueError:
+        except (ValueError, FileNotFoundError) as error:
             if number == len(pairs):
-                raise
+                text = (
+                    str(error).replace("--data", "my_folder").replace("add --split", "set train_split or val_split to")
+                )
+                raise type(error)(text.replace("--split", "the split")) from None
     raise AssertionError("there is at least one pair of splits")
+
+
+def _in_words_of_the_settings(text: str) -> str:
+    words = {"--data": "my_folder", "add --split": "set train_split or val_split to", "--split": "the split"}
+    for option, setting in words.items():
+        text = text.replace(option, setting)
+    return text
+
+
+def _rest(split: str, name: str) -> str:
+    """The part `name` that belongs to a split: of a drawn share the rest."""
+    _, _, share = split.partition(":")
+    try:
+        return f"{name}:{1 - float(share):g}"
+    except ValueError:
+        return name
 
 
 def _place(folder: str) -> tuple[Path, Sequence[tuple[str, str]]]:
@@ -126,6 +146,12 @@ def _class_advice(data: OwnData) -> list[str]:
         )
     if absent := [name for name, number in unseen.classes.items() if number == 0]:
         lines.append(f"Nothing to measure {_listed(absent)} on: the validation images show none. mAP leaves it out.")
+    both = len({data.train.path(i) for i in range(len(data.train))} & {data.val.path(i) for i in range(len(data.val))})
+    if both:
+        lines.append(
+            f"{count(both, 'image')} to train on and to measure on: mAP will say nothing about new ones. Choose splits "
+            "that share none."
+        )
     if unseen.images and not unseen.boxes:
         lines.append("No object to measure on: choose other splits.")
     if said := say_chance(unseen.classes):
@@ -155,8 +181,8 @@ def say_chance(classes: Mapping[str, int]) -> str:
     if not (moved := chance(classes)) > CLEAR:
         return ""
     rarest = min((name for name in classes if classes[name]), key=lambda name: classes[name])
-    few = f"There are only {objects(classes[rarest])} of class {rarest} to measure on"
-    return f"{few}: one that is found, or not, moves mAP by up to {moved:.2f}."
+    few = objects(classes[rarest]) + (f" of class {rarest}" if len(classes) > 1 else "")
+    return f"There are only {few} to measure on: one that is found, or not, moves mAP by up to {moved:.2f}."
 
 
 # Anchors
@@ -334,7 +360,7 @@ def say_map(result: Evaluation) -> str:
     known = {name: value for name, value in result.per_class.items() if not math.isnan(value)}
     if not known:
         return "The validation images hold no object, so there is nothing to measure."
-    said = [f"mAP@0.5 is {result.map:.2f} on {objects(sum(result.ground_truths.values()))}."]
+    said = [f"mAP at IoU 0.5 is {result.map:.2f} on {objects(sum(result.ground_truths.values()))}."]
     if len(known) > 1:
         worst = min(known, key=known.__getitem__)
         said.append(f"The weakest class is {worst}: AP {known[worst]:.2f} of {objects(result.ground_truths[worst])}.")

@@ -51,8 +51,22 @@ def test_named_splits_and_classes_are_taken(tmp_path):
     data = own.open_own(str(tmp_path), "trainval", "val", ["disc"])
     assert data.class_names == ("__background__", "disc")
     assert "split trainval" in data.train.source
-    with pytest.raises(ValueError, match="no split"):
+    with pytest.raises(ValueError, match=r"no split 'nowhere'.* set train_split or val_split to"):
         own.open_own(str(tmp_path), "train", "nowhere")
+    with pytest.raises(FileNotFoundError, match="the path given as my_folder"):
+        own.open_own(str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize(("train", "val"), [("train:0.5", ""), ("", "val:0.5"), ("train:0.5", "val:0.5")])
+def test_the_other_part_of_a_drawn_share_is_the_rest(data, train, val):
+    parts = own.open_own(str(data.train.path(0).parent), train, val)
+    assert len(parts.train) == len(parts.val) == 4
+    assert "to train on and to measure on" not in own.say_look(parts)
+
+
+def test_images_in_both_parts_are_pointed_out(data):
+    parts = own.open_own(str(data.train.path(0).parent), "all", "val:0.25")
+    assert "2 images to train on and to measure on" in own.say_look(parts)
 
 
 def test_without_a_folder_it_is_the_cells_that_ship_or_bccd_where_it_is(tmp_path, monkeypatch):
@@ -89,7 +103,8 @@ def test_a_misspelt_class_and_a_damaged_photograph_are_named(tmp_path):
 
 def test_chance_is_what_one_object_of_the_rarest_class_is_worth():
     assert own.chance({"a": 2, "b": 40, "c": 0}) == 0.25
-    assert "2 objects of class a" in own.say_chance({"a": 2, "b": 40, "c": 0})
+    assert "2 objects of class a to" in own.say_chance({"a": 2, "b": 40, "c": 0})
+    assert "only 9 objects to measure on" in own.say_chance({"a": 9})
     assert own.say_chance({"a": 80, "b": 40}) == own.say_chance({"a": 0}) == ""
 
 
@@ -171,7 +186,7 @@ def evaluation(per_class, objects):
 
 def test_what_it_says_of_map_follows_from_map():
     said = own.say_map(evaluation({"a": 0.9, "b": 0.3}, {"a": 50, "b": 7}))
-    assert said == "mAP@0.5 is 0.60 on 57 objects. The weakest class is b: AP 0.30 of 7 objects."
+    assert said == "mAP at IoU 0.5 is 0.60 on 57 objects. The weakest class is b: AP 0.30 of 7 objects."
     assert "nothing to measure" in own.say_map(evaluation({"a": float("nan")}, {"a": 0}))
     assert "symptom" in own.say_map(evaluation({"a": 0.0}, {"a": 9}))
     assert "weakest" not in own.say_map(evaluation({"a": 0.5, "b": float("nan")}, {"a": 9, "b": 0}))
