@@ -281,8 +281,8 @@ def _rows(found: Target) -> list[list[float]]:
 TRAINED = Plan(recipe=None)
 PLANS: dict[str, Plan] = {
     "sound": Plan(),
-    "rate": Plan(replace(RECIPE, learning_rate=0.5, warmup=0.0, clip_norm=1e9), momentum=0.9),
-    "slower": Plan(replace(RECIPE, learning_rate=0.02, warmup=0.0, clip_norm=1e9), momentum=0.9),
+    "rate": Plan(replace(RECIPE, learning_rate=1.0, warmup=0.0, clip_norm=1e9), momentum=0.9),
+    "slower": Plan(replace(RECIPE, learning_rate=0.05, warmup=0.0, clip_norm=1e9), momentum=0.9),
     "format": Plan(spoil=corners_read_as_sides),
     "by_heart": Plan(scenes=6),
     "unlabelled": Plan(spoil=most_left_out),
@@ -347,15 +347,15 @@ class Patient:
 PATIENTS = (
     Patient(
         "nan",
-        "The loss falls for some steps, then it grows and grows. Then it is NaN.",
+        "The loss grew from step to step. Then the training ended with an error.",
         "rate",
         ("format", "unlabelled", "few_steps"),
         "slower",
-        "optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9)",
-        "optimizer = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)",
+        "optimizer = torch.optim.SGD(model.parameters(), lr=1.0, momentum=0.9)",
+        "optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)",
         "Each step overshoots, so the next gradient is larger still. This package stops at the first one that is not "
-        "finite. torchvision's detector, trained on these images at this rate, had a loss of NaN from step 14 on, and "
-        "afterwards NaN in all its weights: it found nothing, without an error.",
+        "finite. torchvision's detector with the same body, trained so on these images, had a loss of NaN from step 9 "
+        "on and NaN in all its weights: it found nothing, without an error.",
     ),
     Patient(
         "no_map",
