@@ -18,7 +18,7 @@ from frcnn_edu.course.blood_cell_detector import load_blood_cell_detector
 from frcnn_edu.datasets import data_path
 from frcnn_edu.explorers.lesson_08_real_images import answer
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 DROP = """(area, files) => {
     const carried = new DataTransfer();
