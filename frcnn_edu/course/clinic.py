@@ -34,6 +34,7 @@ from frcnn_edu.course.bug_zoo import EVALUATION_SIZE, SHOWN_SCORE, rebuilt
 from frcnn_edu.course.shipped_detector import load_trained
 from frcnn_edu.datasets import data_path
 from frcnn_edu.datasets.shapes import Shapes, ShapesConfig
+from frcnn_edu.datasets.summary import count
 from frcnn_edu.explorers.question import Question
 from frcnn_edu.faster_rcnn import FasterRCNN, ModelOptions, Trace, fasterrcnn_tiny
 from frcnn_edu.images import resize_boxes
@@ -508,7 +509,8 @@ def figure(name: str, run: Run) -> Figure:
     image, target = scenes[SCENE if plan.recipe else TESTED_SCENE]
     rows = torch.tensor(run.detections, dtype=torch.float32).reshape(-1, 6)
     states = ["ground truth"] * len(target["boxes"]) + ["detection"] * len(rows)
-    title = f"{len(target['boxes'])} objects, {len(rows)} detections with a score of 0.5 or more"
+    found = f"{count(len(rows), 'detection')} with a score of 0.5 or more"
+    title = f"{count(len(target['boxes']), 'object')}, {found}"
     draw_boxes(image, torch.cat((target["boxes"], rows[:, :4])), states=states, ax=right)
     right.set_title(title, fontsize=8)
     return drawn
