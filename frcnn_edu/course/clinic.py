@@ -475,6 +475,9 @@ def patient(name: str) -> Patient:
 
 # What the lesson shows
 
+WIDE_TEXT = "font-size: 11px; white-space: pre; overflow-x: auto"
+"""The style of COCO's lines, which are 80 letters wide."""
+
 FOLD = "The faulty line, the correct one, and the same run cured"
 
 
@@ -499,7 +502,7 @@ def _compared(sick: Run, cured: Run) -> str:
 def figure(name: str, run: Run) -> Figure:
     """A run in `PLANS`: its curves or its figures, and one scene with its detections."""
     plan = PLANS[name]
-    drawn = Figure(figsize=(9.6, 3.4), dpi=80, layout="constrained")
+    drawn = Figure(figsize=(8.0, 2.9), dpi=96, layout="constrained")
     left, right = drawn.subplots(1, 2, width_ratios=(1.7, 1))
     if plan.recipe:
         plot_curves(left, run)
@@ -509,7 +512,7 @@ def figure(name: str, run: Run) -> Figure:
     image, target = scenes[SCENE if plan.recipe else TESTED_SCENE]
     rows = torch.tensor(run.detections, dtype=torch.float32).reshape(-1, 6)
     states = ["ground truth"] * len(target["boxes"]) + ["detection"] * len(rows)
-    found = f"{count(len(rows), 'detection')} with a score of 0.5 or more"
+    found = f"{count(len(rows), 'detection')} (score \N{GREATER-THAN OR EQUAL TO} 0.5)"
     title = f"{count(len(target['boxes']), 'object')}, {found}"
     draw_boxes(image, torch.cat((target["boxes"], rows[:, :4])), states=states, ax=right)
     right.set_title(title, fontsize=8)
@@ -564,7 +567,7 @@ def _picture(drawn: Figure, run: Run) -> str:
     file = io.BytesIO()
     drawn.savefig(file, format="jpeg", pil_kwargs={"quality": 80})
     source = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
-    text = f"<pre>{escape(run.said)}</pre>" if run.said else ""
+    text = f'<pre style="{WIDE_TEXT}">{escape(run.said)}</pre>' if run.said else ""
     numbers = (
         f"mAP@0.5 {run.map_50:.2f}, mAP@0.75 {run.map_75:.2f}, recall {run.recall_50:.2f}, "
         f"mean highest score {run.best_score:.2f}"
