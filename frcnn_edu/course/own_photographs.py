@@ -376,7 +376,8 @@ ADVICE = {
     LOCALISATION: "Loose boxes: look how tightly the objects are annotated, choose anchors that fit, train longer.",
     BACKGROUND: "Detections on background: first look whether they are objects that nobody has drawn. If they are "
     "none, train longer, or add photographs that show such things, without boxes.",
-    MISSED: "Missed objects: are they small, cut off or hidden? Try a lower score, larger pictures, more examples.",
+    MISSED: "Missed objects: are they small, cut off or hidden? Try more steps, a lower score, larger pictures, more "
+    "examples.",
 }
 
 
