@@ -419,7 +419,7 @@ PATIENTS = (
         ("format", "by_heart", "twice"),
         "sound",
         "Recipe(steps=40)",
-        "Recipe(steps=400)",
+        "Recipe(steps=300)",
         '"Background" is the right answer for most proposals, so it is learnt first. Objects follow as soon as the '
         "first stage hands over good proposals.",
     ),
