@@ -7,6 +7,7 @@ sentence about data or results is made here from their numbers, so that it holds
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import count as numbers_from
 from pathlib import Path
 
@@ -38,11 +39,11 @@ OWN_SPLITS = (("train", "val"), ("train", "test"), ("train:0.8", "val:0.2"))
 MOST_MEASURED = 24
 """Validation images that are measured on while training; all of them at the end."""
 
-FEW_OBJECTS = 100
-"""With fewer objects to find, chance moves mAP by several hundredths."""
+CLEAR = 0.02
+"""A difference in mAP that is worth a sentence."""
 
-CLEAR, CLEAR_OF_FEW = 0.02, 0.1
-"""A difference in mAP that is worth a sentence, on many objects and on few."""
+ALIKE = 0.75
+"""From this ratio of difflib on, the name of a class may be another one misspelt."""
 
 FACTORS = (1.0, 2**0.5, 2**-0.5, 2.0, 0.5, 2 * 2**0.5, 0.25 * 2**0.5, 4.0, 0.25)
 """By which the anchors' sizes are moved to fit; of equals the first."""
@@ -68,20 +69,40 @@ def open_own(
 ) -> OwnData:
     """The two parts of the data in `folder`; "" is the blood cells.
 
-    Without names of splits it takes the folder's own, or draws four images in five to train on. Boxes of other
-    `classes` are left out. Raises what `open_folder` raises.
+    Without names of splits it takes the folder's own, or draws four images in five to train on. Where one part is a
+    share, "train:0.7", the other one is the rest. Boxes of other `classes` are left out. Raises what `open_folder`
+    raises, in the words of the lesson's settings.
     """
     place, pairs = _place(folder)
     if train_split or val_split:
-        pairs = ((train_split or "train", val_split or "val"),)
+        pairs = ((train_split or _rest(val_split, "train"), val_split or _rest(train_split, "val")),)
     for number, (first, second) in enumerate(pairs, 1):
         try:
             training = open_folder(place, first, classes, for_training=True, quiet=True)
             return OwnData(training, open_folder(place, second, training.class_names, quiet=True), not folder)
-        except ValueError:
+        except (ValueError, FileNotFoundError) as error:
             if number == len(pairs):
-                raise
+                text = (
+                    str(error).replace("--data", "my_folder").replace("add --split", "set train_split or val_split to")
+                )
+                raise type(error)(text.replace("--split", "the split")) from None
     raise AssertionError("there is at least one pair of splits")
+
+
+def _in_words_of_the_settings(text: str) -> str:
+    words = {"--data": "my_folder", "add --split": "set train_split or val_split to", "--split": "the split"}
+    for option, setting in words.items():
+        text = text.replace(option, setting)
+    return text
+
+
+def _rest(split: str, name: str) -> str:
+    """The part `name` that belongs to a split: of a drawn share the rest."""
+    _, _, share = split.partition(":")
+    try:
+        return f"{name}:{1 - float(share):g}"
+    except ValueError:
+        return name
 
 
 def _place(folder: str) -> tuple[Path, Sequence[tuple[str, str]]]:
@@ -100,28 +121,68 @@ def _place(folder: str) -> tuple[Path, Sequence[tuple[str, str]]]:
 def say_look(data: OwnData) -> str:
     """What the photographs hold, and what should be done about it before training."""
     source, *report = report_text(data.train).splitlines()
-    lines = [Path(source).name, *report, f"to measure on: {data.val.summary()}", *_class_advice(data)]
-    return "\n".join(lines)
+    unseen = data.val.summary()
+    lines = [Path(source).name, *report, f"to measure on: {count(unseen.images, 'image')}, {objects(unseen.boxes)}"]
+    lines += [f"skipped {one.file}: {one.why}" for one in unseen.skipped if one not in data.train.summary().skipped]
+    return "\n".join([*lines, *_class_advice(data)])
+
+
+def objects(number: int) -> str:
+    """The number with its noun."""
+    return count(number, "object")
 
 
 def _class_advice(data: OwnData) -> list[str]:
     seen, unseen = data.train.summary(), data.val.summary()
     lines = []
-    if few := [name for name, number in seen.classes.items() if number < FEW_BOXES]:
+    rare = [name for name, number in seen.classes.items() if number < FEW_BOXES]
+    misspelt = {name: other for name in rare for other in _alike(name, seen.classes)}
+    for name, other in misspelt.items():
+        lines.append(f"Is {name} a misspelt {other}? {_first_file(data.train, name)} has it: correct it there.")
+    if few := [name for name in rare if name not in misspelt]:
         lines.append(
             f"What to do about {_listed(few)}: add photographs that show {_pronoun(few)}, merge {_pronoun(few)} with a "
             "class that looks alike, or leave it out with `classes`. Until then its AP means little."
         )
     if absent := [name for name, number in unseen.classes.items() if number == 0]:
         lines.append(f"Nothing to measure {_listed(absent)} on: the validation images show none. mAP leaves it out.")
-    if unseen.boxes < FEW_OBJECTS:
+    both = len({data.train.path(i) for i in range(len(data.train))} & {data.val.path(i) for i in range(len(data.val))})
+    if both:
         lines.append(
-            f"There are only {count(unseen.boxes, 'object')} to measure on: differences in mAP of a few hundredths are "
-            "chance."
+            f"{count(both, 'image')} to train on and to measure on: mAP will say nothing about new ones. Choose splits "
+            "that share none."
         )
     if unseen.images and not unseen.boxes:
         lines.append("No object to measure on: choose other splits.")
+    if said := say_chance(unseen.classes):
+        lines.append(said)
     return lines
+
+
+def _alike(name: str, classes: Mapping[str, int]) -> list[str]:
+    """The more frequent class whose name is nearly the same, if there is one."""
+    others = {other.casefold(): other for other, number in classes.items() if number > classes[name]}
+    return [others[found] for found in get_close_matches(name.casefold(), others, 1, ALIKE)]
+
+
+def _first_file(dataset: FolderDataset, name: str) -> str:
+    label = dataset.class_names.index(name)
+    return next(dataset.path(i).name for i, one in enumerate(dataset.targets()) if label in one["labels"])
+
+
+def chance(classes: Mapping[str, int]) -> float:
+    """By how much one object of the rarest class moves mAP; `classes` are the numbers of objects measured on."""
+    known = [number for number in classes.values() if number]
+    return 1 / (min(known) * len(known)) if known else math.nan
+
+
+def say_chance(classes: Mapping[str, int]) -> str:
+    """How much of a difference in mAP is chance, where that is worth a sentence."""
+    if not (moved := chance(classes)) > CLEAR:
+        return ""
+    rarest = min((name for name in classes if classes[name]), key=lambda name: classes[name])
+    few = objects(classes[rarest]) + (f" of class {rarest}" if len(classes) > 1 else "")
+    return f"There are only {few} to measure on: one that is found, or not, moves mAP by up to {moved:.2f}."
 
 
 # Anchors
@@ -199,6 +260,8 @@ class Trained:
     folder: Path
     steps: int
     """How many were planned."""
+    measured_on: Mapping[str, int]
+    """How many objects of each class mAP was measured on meanwhile."""
 
 
 def fine_tune(
@@ -243,7 +306,14 @@ def fine_tune(
         raise KeyboardInterrupt("stopped before the first step")
     best = folder / BEST
     model, card = load_model(best if best.is_dir() else folder)
-    return Trained(model, card, watched.history, folder, recipe.steps)
+    return Trained(model, card, watched.history, folder, recipe.steps, _counts(data.val, some.indices))
+
+
+def _counts(dataset: FolderDataset, indices: Iterable[int]) -> dict[str, int]:
+    """How many objects of each class these images have, without difficult ones and crowds."""
+    targets = [dataset.targets()[index] for index in indices]
+    labels = torch.cat([one["labels"][~(one["difficult"] | one["iscrowd"])] for one in targets])
+    return {name: int((labels == label).sum()) for label, name in enumerate(dataset.class_names) if label}
 
 
 def spread(length: int, most: int) -> list[int]:
@@ -263,20 +333,20 @@ def say_training(trained: Trained, data: OwnData) -> str:
     known = {step: value for step, value in history.measured.items() if not math.isnan(value)}
     if not known:
         return " ".join([*said, "mAP was not measured: these weights are those of the last step."])
-    best, objects = history.best or 0, data.val.summary().boxes
-    end = known[max(known)]
+    best, end = history.best or 0, known[max(known)]
+    before = [value for step, value in known.items() if step < max(known)]
     said.append(f"mAP was highest after step {best}, {known[best]:.2f}; these weights are kept in `{trained.folder}`.")
     if seen := of_map(known[best]):
         said.append(f"That is a symptom. {seen}.")
-    elif known[best] - end > (CLEAR_OF_FEW if objects < FEW_OBJECTS else CLEAR):
+    elif known[best] - end > max(CLEAR, chance(trained.measured_on)):
         said.append(
             f"At the end it was {end:.2f}. More steps of this kind do not help: if mAP goes on falling while the loss "
             "does, the detector learns its training images by heart."
         )
-    elif best == max(known) and len(known) > 1:
+    elif before and end - max(before) > CLEAR:
         said.append("It was still rising at the end: with more `steps` it may get better.")
-    if objects < FEW_OBJECTS:
-        said.append(f"It is measured on {count(objects, 'object')} only: hundredths mean nothing.")
+    if chances := say_chance(trained.measured_on):
+        said.append(chances)
     if data.shipped:
         said.append("The body of this detector has seen such cells before, so it rises sooner than yours will.")
     return " ".join(said)
@@ -290,10 +360,10 @@ def say_map(result: Evaluation) -> str:
     known = {name: value for name, value in result.per_class.items() if not math.isnan(value)}
     if not known:
         return "The validation images hold no object, so there is nothing to measure."
-    said = [f"mAP@0.5 is {result.map:.2f} on {count(sum(result.ground_truths.values()), 'object')}."]
+    said = [f"mAP at IoU 0.5 is {result.map:.2f} on {objects(sum(result.ground_truths.values()))}."]
     if len(known) > 1:
         worst = min(known, key=known.__getitem__)
-        said.append(f"The weakest class is {worst}: AP {known[worst]:.2f} of {result.ground_truths[worst]}.")
+        said.append(f"The weakest class is {worst}: AP {known[worst]:.2f} of {objects(result.ground_truths[worst])}.")
     if seen := of_map(result.map):
         said.append(f"That is a symptom. {seen}.")
     return " ".join(said)
@@ -305,8 +375,9 @@ ADVICE = {
     "add examples of the rarer one.",
     LOCALISATION: "Loose boxes: look how tightly the objects are annotated, choose anchors that fit, train longer.",
     BACKGROUND: "Detections on background: first look whether they are objects that nobody has drawn. If they are "
-    "none, add photographs that show such things, without boxes.",
-    MISSED: "Missed objects: are they small, cut off or hidden? Try a lower score, larger pictures, more examples.",
+    "none, train longer, or add photographs that show such things, without boxes.",
+    MISSED: "Missed objects: are they small, cut off or hidden? Try more steps, a lower score, larger pictures, more "
+    "examples.",
 }
 
 

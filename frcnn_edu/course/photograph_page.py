@@ -5,8 +5,7 @@ from html import escape
 import ipywidgets
 from torch import nn
 
-from frcnn_edu.course.shipped_detector import load_trained
-from frcnn_edu.datasets.shapes import Shapes
+from frcnn_edu.course.blood_cell_detector import load_blood_cell_detector
 from frcnn_edu.explorers.lesson_08_real_images import UploadPage
 from frcnn_edu.faster_rcnn import fasterrcnn_resnet50_fpn
 from frcnn_edu.pretrained import DETECTOR, WeightsError, coco_class_names, require_cached
@@ -17,8 +16,8 @@ from frcnn_edu.training.export import load_detector
 def open_page(weights: str | None = None) -> ipywidgets.Widget:
     """The page, with the detector in the folder `weights` and a sentence about its classes.
 
-    Without a folder it is torchvision's for COCO if its weights are cached, else the course's own. If the folder cannot
-    be loaded, the page is the error message.
+    Without a folder it is torchvision's for COCO if its weights are cached, else the course's, for blood cells. If the
+    folder cannot be loaded, the page is the error message.
     """
     try:
         model, names, about = _detector(weights)
@@ -35,7 +34,8 @@ def _detector(weights: str | None) -> tuple[nn.Module, tuple[str, ...], str]:
         require_cached(DETECTOR, "COCO_V1")
         model = fasterrcnn_resnet50_fpn(weights="COCO_V1")
     except WeightsError as error:
-        names = Shapes(1).class_names
-        about = f"{error} The course's own detector stands in; it knows only drawn shapes: {', '.join(names[1:])}."
-        return load_trained(), names, about
+        model, card = load_blood_cell_detector()
+        known = ", ".join(card.class_names[1:])
+        about = f"{error} The course's own detector answers; it knows only blood under a microscope: {known}."
+        return model, card.class_names, about
     return model, coco_class_names(), "It knows the 80 classes of COCO: people, animals, cars, cups …"

@@ -83,7 +83,7 @@ def _drawn(name: str, text: str, there: Sequence[str], where: str) -> SplitChoic
     if len(there) > 1:
         raise ValueError(f"{where} has splits of its own, so none is drawn; add --split with one of {listed(there)}")
     other = "val" if SPLIT_WORDS.get(name) == "train" else "train"
-    note = f"{share:g} of the images drawn by seed {SEED}; --split {other}:{1 - share:g} has the others"
+    note = f"{share:g} of the images drawn by seed {SEED}; the split {other}:{1 - share:g} has the others"
     return SplitChoice(there[0] if there else None, name, share, note)
 
 

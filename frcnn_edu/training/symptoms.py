@@ -34,9 +34,9 @@ TABLE = (
         "nan",
         "The loss is NaN, infinite, or jumps up and stays there",
         (
-            "the learning rate is too high, or there is no warm-up",
-            "a loss of your own divides by 0 or takes log(0)",
-            "a box has no area, or an image holds NaN (this package refuses both and names the file)",
+            "the learning rate is too high, or gradients are not clipped",
+            "an image or a box holds NaN (this package refuses it, torchvision trains on)",
+            "a loss of your own divides by 0 or takes log(0), that of a box without area for example",
         ),
         "train 20 steps with a tenth of the learning rate. If the loss then falls, it was the rate; "
         "if not, look at the images of the step that the error names.",

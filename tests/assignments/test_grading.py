@@ -18,13 +18,18 @@ import zipfile
 from pathlib import Path
 
 import course as the_course
+import data_folders
 import nbformat
 import pytest
 import walls
 
+from frcnn_edu.course.own_photographs import open_own
+from frcnn_edu.training.checkpoints import ModelCard, Recipe
+from frcnn_edu.training.loop import train
+
 COURSE = Path(__file__).parents[2] / "notebooks" / "assignments"
 SOURCES = sorted(COURSE.glob("source/*/*.ipynb"))
-FIRST, SECOND = "a1_anchors_and_iou", "a2_labeling_and_sampling"
+FIRST, SECOND, PROJECT = "a1_anchors_and_iou", "a2_labeling_and_sampling", "a5_project"
 
 BLANK = "raise NotImplementedError"
 COUNT = "number_of_anchors = 16650"
@@ -37,6 +42,10 @@ WRONG = {
     "box_iou": "def box_iou(boxes1, boxes2):\n    return torch.zeros(len(boxes1), len(boxes2))",
     "count": "number_of_anchors = 9",
 }
+OWN_DATA = """
+data = open_own("my_photos")
+train_data, test_data, class_names = data.train, data.val, list(data.class_names)
+"""
 BY_HEART = """
 from frcnn_edu.exercises.exercise import find
 
@@ -168,6 +177,16 @@ def zipped(course, student, assignment):
     a_torn_one(folder / "torn.zip")
 
 
+def lay_project(folder):
+    """Forty photographs in COCO's format and a detector with its best weights, as lesson 09 leaves them."""
+    names = [data_folders.draw_image(folder / "my_photos" / f"{number}.jpg", number).name for number in range(40)]
+    data_folders.write(folder / "my_photos" / "boxes.json", data_folders.coco_content(names))
+    data = open_own(str(folder / "my_photos"))
+    card = ModelCard("mobilenet_v2", data.class_names, {"min_size": 64, "max_size": 128, "box_head_size": 16})
+    recipe = Recipe(steps=1, batch_size=1)
+    train(card.build(), data.train, recipe, folder / "my_detector-1", card, measure=lambda model: 0.5, progress=False)
+
+
 def zip_of(path, packed=zipfile.ZIP_DEFLATED, **members):
     with zipfile.ZipFile(path, "w", packed) as archive:
         for name, data in {"work.ipynb": "{}", **members}.items():
@@ -217,6 +236,9 @@ def graded(tmp_path_factory):
     others = [path.parent.name for path in SOURCES if path.parent.name not in (FIRST, SECOND)]
     for assignment in others:
         hand_in(course, "right", assignment)
+    (training,) = (c.source for c in nbformat.read(SOURCES[-1], 4).cells if "card.build()" in c.source)
+    hand_in(course, "own", PROJECT, {"data": OWN_DATA, "training": training.replace("card.build()", "1 / 0")})
+    lay_project(course / "submitted" / "own" / PROJECT)
     (course / "handed_in" / others[0] / ".ipynb_checkpoints").mkdir(parents=True)
     (course / "handed_in" / others[0] / ".DS_Store").write_bytes(b"")
     return course, released, run(course, "grade")
@@ -263,6 +285,10 @@ def test_the_solution_gets_all_points_that_tests_can_give(points, path):
     student = "zipping" if assignment == SECOND else "right"
     assert points[assignment, student] == (by_tests, everything)
     assert by_tests < everything
+
+
+def test_a_project_opens_its_own_folder_and_the_detector_that_was_trained_before(points):
+    assert points[PROJECT, "own"] == points[PROJECT, "right"] == (20, 40)
 
 
 def test_odd_names_survive(graded, points):

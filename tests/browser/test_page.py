@@ -14,10 +14,9 @@ import pytest
 from jupyterlab_driver import HOST, PAGE_TIMEOUT, START_TIMEOUT, free_port
 from PIL import Image
 
-from frcnn_edu.course.shipped_detector import load_trained
-from frcnn_edu.datasets.shapes import PLAIN, Shapes
+from frcnn_edu.course.blood_cell_detector import load_blood_cell_detector
+from frcnn_edu.datasets import data_path
 from frcnn_edu.explorers.lesson_08_real_images import answer
-from frcnn_edu.explorers.wire import rgb_array
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -81,21 +80,21 @@ def picture_bytes(image, kind):
     return file.getvalue()
 
 
-SCENE = picture_bytes(Image.fromarray(rgb_array(Shapes(9, "test", config=PLAIN)[3][0])), "PNG")
+SCENE = (data_path("blood_cells") / "BloodImage_00018.jpg").read_bytes()
 LARGE = picture_bytes(Image.linear_gradient("L").resize((2300, 2000)).convert("RGB"), "BMP")
 
 
 def test_it_says_what_it_knows(page):
-    page.get_by_text("The course's own detector stands in").wait_for()
+    page.get_by_text("The course's own detector answers; it knows only blood").wait_for()
 
 
 def test_photographs_that_are_dropped_are_answered_a_large_one_and_a_text_too(page):
     assert len(LARGE) > 10 * 2**20, "more than one message may carry"
-    names = load_trained(), Shapes(1).class_names
-    expected = answer("scene.png", SCENE, *names)
+    model, card = load_blood_cell_detector()
+    expected = answer("scene.jpg", SCENE, model, card.class_names)
     assert expected.picture is not None
     assert not expected.sentence.endswith("nothing found")
-    files = {"scene.png": SCENE, "large.bmp": LARGE, "notes.jpg": b"only text in here"}
+    files = {"scene.jpg": SCENE, "large.bmp": LARGE, "notes.jpg": b"only text in here"}
     area = page.locator(".upload-area")
     area.evaluate(DROP, [[name, base64.b64encode(content).decode()] for name, content in files.items()])
     area.get_by_text("3 looked at").wait_for()
@@ -120,9 +119,9 @@ def test_photographs_can_be_chosen_by_keyboard(page):
     button.focus()
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
-    chooser.value.set_files([{"name": "chosen.png", "mimeType": "image/png", "buffer": SCENE}])
+    chooser.value.set_files([{"name": "chosen.jpg", "mimeType": "image/jpeg", "buffer": SCENE}])
     page.locator(".upload-area").get_by_text("1 looked at").wait_for()
-    page.get_by_text(re.compile(r"^chosen.png: \d+ found")).wait_for()
+    page.get_by_text(re.compile(r"^chosen.jpg: \d+ found")).wait_for()
     page.wait_for_function("count => document.querySelectorAll(\"img[src^='blob:']\").length === count", arg=before + 1)
 
 

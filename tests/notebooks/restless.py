@@ -21,7 +21,7 @@ from play import play
 play()
 """
 
-os.environ.setdefault("FRCNN_EDU_STEPS", "60")  # long trainings of the lessons; kernels inherit it
+os.environ.setdefault("FRCNN_EDU_STEPS", "10")  # trainings of the lessons are stopped; kernels inherit it
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -49,7 +50,9 @@ def test_the_cure_raises_map_clearly(one):
 
 def test_each_patient_has_the_symptom_of_its_row():
     sick = {one.name: load_runs()[one.cause] for one in PATIENTS}
-    assert sick["nan"].losses[0] > 100 * load_runs()["sound"].losses[0]
+    assert max(sick["nan"].losses) > 1e6
+    assert re.fullmatch(r"step \d+: FloatingPointError: .*(nan|inf|infinity)", sick["nan"].said)
+    assert load_runs()["slower"].said == ""
     assert sick["no_map"].map_50 < 0.1
     assert sick["no_map"].losses[-1] < 0.5 * sick["no_map"].losses[0]
     seen, unseen = (list(values.values())[-1] for values in (sick["overfitting"].seen, sick["overfitting"].unseen))
@@ -84,6 +87,17 @@ def test_faults_of_the_data_change_the_boxes_and_nothing_else():
     assert clinic.axes_exchanged(0, target, (128, 128))["boxes"].tolist() == [[20, 10, 80, 40]]
     assert [len(clinic.most_left_out(i, target, (9, 9))["labels"]) for i in range(12)] == [1] + 9 * [0] + [1, 0]
     assert clinic.axes_exchanged(0, target, (128, 128))["labels"].tolist() == [2]
+
+
+def test_the_first_patient_really_diverges(monkeypatch):
+    for name in ("UNSEEN", "MEASURED"):
+        monkeypatch.setattr(clinic, name, 1)
+    plan = PLANS["rate"]
+    run = clinic.perform(replace(plan, recipe=replace(plan.recipe, steps=clinic.FEW_STEPS)))
+    assert "FloatingPointError" in run.said
+    assert run.each == 1
+    assert len(run.losses) < clinic.FEW_STEPS
+    assert max(run.losses) > 1e6
 
 
 def test_a_plan_can_be_run_and_its_run_is_written(tmp_path, monkeypatch, capsys):

@@ -134,7 +134,7 @@ def test_two_drawn_parts_of_a_folder_without_splits_are_trained_and_measured_on(
     assert main(["train", *data, "--split", "train:0.8", "--steps", "2", "--out", run, *options]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("4 images, 8 boxes to learn from, 2 classes; ")
-    assert said[1] == "0.8 of the images drawn by seed 0; --split val:0.2 has the others"
+    assert said[1] == "0.8 of the images drawn by seed 0; the split val:0.2 has the others"
     assert main(["evaluate", *data, "--split", "val:0.2", "--weights", run]) == 0
     assert capsys.readouterr().out.startswith("1 image, 2 boxes to learn from, 2 classes; ")
 

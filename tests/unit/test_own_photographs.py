@@ -1,5 +1,6 @@
 """Own photographs: opened in any layout, anchors fit, and every sentence is true of its numbers."""
 
+import re
 from collections import Counter
 
 import data_folders
@@ -50,8 +51,22 @@ def test_named_splits_and_classes_are_taken(tmp_path):
     data = own.open_own(str(tmp_path), "trainval", "val", ["disc"])
     assert data.class_names == ("__background__", "disc")
     assert "split trainval" in data.train.source
-    with pytest.raises(ValueError, match="no split"):
+    with pytest.raises(ValueError, match=r"no split 'nowhere'.* set train_split or val_split to"):
         own.open_own(str(tmp_path), "train", "nowhere")
+    with pytest.raises(FileNotFoundError, match="the path given as my_folder"):
+        own.open_own(str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize(("train", "val"), [("train:0.5", ""), ("", "val:0.5"), ("train:0.5", "val:0.5")])
+def test_the_other_part_of_a_drawn_share_is_the_rest(data, train, val):
+    parts = own.open_own(str(data.train.path(0).parent), train, val)
+    assert len(parts.train) == len(parts.val) == 4
+    assert "to train on and to measure on" not in own.say_look(parts)
+
+
+def test_images_in_both_parts_are_pointed_out(data):
+    parts = own.open_own(str(data.train.path(0).parent), "all", "val:0.25")
+    assert "2 images to train on and to measure on" in own.say_look(parts)
 
 
 def test_without_a_folder_it_is_the_cells_that_ship_or_bccd_where_it_is(tmp_path, monkeypatch):
@@ -66,8 +81,31 @@ def test_without_a_folder_it_is_the_cells_that_ship_or_bccd_where_it_is(tmp_path
 def test_it_says_what_to_do_about_few_boxes_and_no_objects(data):
     said = own.say_look(data)
     assert "What to do about bar and disc: add photographs that show them" in said
-    assert "only 4 objects to measure on" in said
+    assert "to measure on: 2 images, 4 objects" in said
+    assert "only 2 objects of class bar to measure on: one that is found, or not, moves mAP by up to 0.25" in said
     assert str(data.train.path(0).parent.parent) not in said
+
+
+def test_a_misspelt_class_and_a_damaged_photograph_are_named(tmp_path):
+    names = [data_folders.draw_image(tmp_path / f"{number}.jpg", number).name for number in range(24)]
+    content = data_folders.coco_content(names, names=("Disc", "disk"))
+    for one in content["annotations"]:
+        if one["image_id"] not in (3, 7, 11):
+            one["category_id"] = 0
+    data_folders.write(tmp_path / "boxes.json", content)
+    broken = own.open_own(str(tmp_path)).val.path(0)
+    broken.write_bytes(broken.read_bytes()[:900])
+    said = own.say_look(own.open_own(str(tmp_path)))
+    assert re.search(r"Is disk a misspelt Disc\? (3|7|11).jpg has it: correct it there.", said)
+    assert "What to do about" not in said
+    assert f"skipped {broken.name}: the image cannot be read" in said
+
+
+def test_chance_is_what_one_object_of_the_rarest_class_is_worth():
+    assert own.chance({"a": 2, "b": 40, "c": 0}) == 0.25
+    assert "2 objects of class a to" in own.say_chance({"a": 2, "b": 40, "c": 0})
+    assert "only 9 objects to measure on" in own.say_chance({"a": 9})
+    assert own.say_chance({"a": 80, "b": 40}) == own.say_chance({"a": 0}) == ""
 
 
 def report_of(shapes):
@@ -117,9 +155,9 @@ def test_a_training_that_is_stopped_goes_on_with_what_it_has(data, quiet, tmp_pa
     assert "The training was stopped; 50 were planned. mAP was not measured" in said
 
 
-def went(data, measured, steps=40, shipped=False):
+def went(data, measured, shipped=False, objects=100):
     history = History({"loss": [2.0] * 20 + [1.0] * 20}, measured)
-    trained = own.Trained(None, None, history, data.train.path(0).parent, steps)
+    trained = own.Trained(None, None, history, data.train.path(0).parent, 40, {"a": objects})
     return own.say_training(trained, own.OwnData(data.train, data.val, shipped))
 
 
@@ -130,6 +168,10 @@ def test_what_it_says_of_a_curve_follows_from_the_curve(data):
     falls = went(data, {20: 0.9, 40: 0.5})
     assert "highest after step 20, 0.90" in falls
     assert "At the end it was 0.50" in falls
+    few = went(data, {20: 0.9, 40: 0.8}, objects=8)
+    assert "At the end" not in few
+    assert "moves mAP by up to 0.12" in few
+    assert "still rising" not in went(data, {20: 0.5, 40: 0.51})
     assert "That is a symptom. mAP stays near 0" in went(data, {40: 0.001})
     assert "was stopped" not in went(data, {40: 0.5})
     assert "seen such cells" in went(data, {40: 0.5}, shipped=True)
@@ -144,7 +186,7 @@ def evaluation(per_class, objects):
 
 def test_what_it_says_of_map_follows_from_map():
     said = own.say_map(evaluation({"a": 0.9, "b": 0.3}, {"a": 50, "b": 7}))
-    assert said == "mAP@0.5 is 0.60 on 57 objects. The weakest class is b: AP 0.30 of 7."
+    assert said == "mAP at IoU 0.5 is 0.60 on 57 objects. The weakest class is b: AP 0.30 of 7 objects."
     assert "nothing to measure" in own.say_map(evaluation({"a": float("nan")}, {"a": 0}))
     assert "symptom" in own.say_map(evaluation({"a": 0.0}, {"a": 9}))
     assert "weakest" not in own.say_map(evaluation({"a": 0.5, "b": float("nan")}, {"a": 9, "b": 0}))

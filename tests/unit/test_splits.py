@@ -29,7 +29,7 @@ def test_a_draw_says_so_and_names_the_rest(tmp_path, capsys):
     open_folder(tmp_path, "train:0.75")
     assert capsys.readouterr().out.splitlines() == [
         "3 images, 6 boxes to learn from, 2 classes; set aside: 0 difficult, 0 crowd, 0 without area; 0 files skipped",
-        "0.75 of the images drawn by seed 0; --split val:0.25 has the others",
+        "0.75 of the images drawn by seed 0; the split val:0.25 has the others",
     ]
 
 
