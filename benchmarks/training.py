@@ -38,7 +38,7 @@ def main() -> None:
         if len(sides) > 1:
             differences = [ours - theirs for ours, theirs in zip(*maps.values(), strict=True)]
             share = sum(seconds[SIDES[0]]) / sum(seconds[SIDES[1]])
-            print(f"\nours - torchvision: mAP {mean(differences):+.3f} ± {stdev(differences):.3f}; time × {share:.2f}")
+            print(f"\nours - torchvision: mAP {mean(differences):+.3f} ± {stdev(differences):.3f}; time {share:.2f}")
 
 
 def train_both(

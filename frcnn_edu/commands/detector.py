@@ -415,7 +415,7 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
     add("--clip-norm", type=_positive, default=Recipe.clip_norm, help="longest gradient norm (default: %(default)s)")
     how = "vary colours, and mirror images sideways or, with all-ways, upside down as well"
     add("--augment", nargs="?", const="mirror", choices=list(AUGMENTATIONS), help=how)
-    how = "multiply in bfloat16 (default: on GPUs with instructions for it, which halves the time)"
+    how = "multiply in bfloat16 where the device has instructions for it (default: on GPUs only)"
     add("--mixed-precision", action=argparse.BooleanOptionalAction, help=how)
     how = "compile the backbone first, which takes a minute or more; on a CPU it is no faster afterwards"
     add("--compile", action="store_true", help=how)

@@ -61,7 +61,7 @@ class Recipe:
     clip_norm: float = 5.0
     """Gradient-norm clipping threshold."""
     mixed_precision: bool | None = None
-    """Multiply in bfloat16, with weights and sums in float32; None does so on GPUs that have instructions for it."""
+    """Multiply in bfloat16 where the device has instructions for it, sums in float32; None: on GPUs only."""
     seed: int = 0
     augment: str | None = None
     """The name of the augmentation, which is stored so that no run is resumed with another one."""

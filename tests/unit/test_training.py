@@ -613,16 +613,17 @@ def test_options_of_the_builder_and_whole_numbers_for_numbers_are_taken():
 
 
 @pytest.mark.parametrize("native", [False, True], ids=["emulated", "native"])
-def test_mixed_precision_is_the_default_on_gpus_with_instructions_for_it(monkeypatch, native):
+def test_mixed_precision_is_used_where_it_is_native_and_on_a_cpu_only_if_asked_for(monkeypatch, native):
     monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation: native or including_emulation)
-    for device, default in (("cuda", native), ("cpu", False)):
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": native})
+    for device, wanted_by in (("cuda", (None, True)), ("cpu", (True,))):
         for wanted in (None, True, False):
-            recipe = replace(RECIPE, mixed_precision=wanted)
-            expected = default if wanted is None else wanted
-            assert computes_in_bfloat16(recipe, torch.device(device)) is expected, (device, wanted)
+            found = computes_in_bfloat16(replace(RECIPE, mixed_precision=wanted), torch.device(device))
+            assert found == (native and wanted in wanted_by), (device, wanted)
 
 
-def test_mixed_precision_changes_the_arithmetic_and_not_the_type_of_the_weights():
+def test_mixed_precision_changes_the_arithmetic_and_not_the_type_of_the_weights(monkeypatch):
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True})
     mixed, _ = run(recipe=replace(RECIPE, mixed_precision=True))
     plain, _ = run(recipe=RECIPE)
     assert not same(mixed, plain)
