@@ -647,10 +647,14 @@ def in_two_processes(function, *arguments):
     multiprocessing.start_processes(function, arguments, nprocs=2, start_method=FORKS.get_start_method())
 
 
-def share_of_gradients(rank, port, folder):
+def join(rank, port):
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.set_num_threads(1)
     dist.init_process_group("gloo", rank=rank, world_size=2)
+
+
+def share_of_gradients(rank, port, folder):
+    join(rank, port)
     model = replicate(fresh_model(ModelCard("tiny", SCENES.class_names, SMALL | KEEP_ALL)))
     images, targets = joined_batch()
     sum(model.train()(images[rank::2], targets[rank::2]).values()).backward()
@@ -668,11 +672,27 @@ def test_two_processes_give_the_gradients_of_the_joined_batch(tmp_path):
         assert torch.allclose(shared[name], parameter.grad, rtol=1e-4, atol=1e-6), name
 
 
+def detect_together(rank, port):
+    join(rank, port)
+    scenes, model = Shapes(5, config=PLAIN), fresh_model().eval()
+    detections, targets = detect(model, scenes, batch_size=1, progress=False)
+    assert len(detections) == len(targets) == len(scenes)
+    for index in range(len(scenes)):
+        image, target = scenes[index]
+        with torch.no_grad():
+            (expected,) = model([image])
+        assert same(expected, detections[index]), index
+        assert torch.equal(target["boxes"], targets[index]["boxes"]), index
+    dist.destroy_process_group()
+
+
+def test_two_processes_detect_what_one_does_in_the_order_of_the_data_set():
+    in_two_processes(detect_together, find_free_port())
+
+
 def train_on_two_machines(rank, port, folder):
     """Process 1 has a folder of its own, and comes late."""
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", rank=rank, world_size=2)
+    join(rank, port)
     out = folder / f"machine-{rank}"
 
     def stop_early(done, model, history):
