@@ -29,7 +29,7 @@ from frcnn_edu.commands.weights import BLOOD_CELLS, weights_path
 from frcnn_edu.datasets.download import download
 from frcnn_edu.datasets.file_tree import IMAGE_SUFFIXES
 from frcnn_edu.faster_rcnn import BUILDERS, FasterRCNN
-from frcnn_edu.training.checkpoints import BEST, FREEZING, History, ModelCard, Recipe
+from frcnn_edu.training.checkpoints import BEST, FREEZING, History, ModelCard, Recipe, holds_run
 from frcnn_edu.training.distributed import rank
 from frcnn_edu.training.export import load_detector
 from frcnn_edu.training.loop import evaluate, train
@@ -82,6 +82,7 @@ def _train(options: argparse.Namespace) -> None:
         learning_rate=options.learning_rate,
         warmup=options.warmup,
         clip_norm=options.clip_norm,
+        mixed_precision=options.mixed_precision,
         seed=options.seed,
         augment=options.augment,
     )
@@ -100,9 +101,12 @@ def _train(options: argparse.Namespace) -> None:
         settings.setdefault("frozen_backbone", True)
     card = ModelCard(options.model, tuple(dataset.class_names), settings)
     measure = _measuring(options, card) if options.eval_every or options.eval_split else None
+    resume = holds_run(options.out) if options.resume == "auto" else options.resume is not None
     torch.manual_seed(recipe.seed)
-    more = {"weights_backbone": options.weights_backbone} if options.weights_backbone and not options.resume else {}
+    more = {"weights_backbone": options.weights_backbone} if options.weights_backbone and not resume else {}
     model = card.build(**more).to(device)
+    if options.compile:
+        _compile_backbone(model, device)
     augment = None
     if recipe.augment:
         from frcnn_edu.datasets.augment import augmentation
@@ -123,7 +127,7 @@ def _train(options: argparse.Namespace) -> None:
         recipe,
         options.out,
         card,
-        resume=options.resume,
+        resume=resume,
         checkpoint_every=options.checkpoint_every,
         augment=augment,
         workers=options.workers,
@@ -136,6 +140,15 @@ def _train(options: argparse.Namespace) -> None:
         if history.best is not None:
             mean = history.measured[history.best]
             print(f"the best were those after step {history.best}, mAP {mean:.4f}; they are in {options.out / BEST}")
+
+
+def _compile_backbone(model: FasterRCNN, device: torch.device) -> None:
+    """Have the backbone compiled at its first call; raises ValueError where PyTorch cannot compile."""
+    try:
+        torch.compile(torch.sin)(torch.zeros(1, device=device))
+    except Exception as error:
+        raise ValueError(f"--compile: PyTorch cannot compile here: {str(error).splitlines()[0]}") from None
+    model.backbone.compile()
 
 
 def _measuring(options: argparse.Namespace, card: ModelCard) -> Callable[[FasterRCNN], float]:
@@ -385,6 +398,10 @@ def _device(name: str | None) -> torch.device:
 
 def _train_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
+    parser.epilog = (
+        f"{parser.epilog}. Under torchrun, processes on one computer or several share every batch; with --resume auto "
+        "and an --out that all of them reach, a restarted or replaced one goes on by itself (the README has the lines)."
+    )
     shapes = ", ".join(SHAPES)
     add("--data", required=True, metavar="FOLDER", help=f"images with boxes, or drawn shapes: {shapes}")
     add("--split", default="train", help="the part of the data to train on (default: %(default)s)")
@@ -398,8 +415,13 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
     add("--clip-norm", type=_positive, default=Recipe.clip_norm, help="longest gradient norm (default: %(default)s)")
     how = "vary colours, and mirror images sideways or, with all-ways, upside down as well"
     add("--augment", nargs="?", const="mirror", choices=list(AUGMENTATIONS), help=how)
+    how = "multiply in bfloat16 where the device has instructions for it (default: on GPUs only)"
+    add("--mixed-precision", action=argparse.BooleanOptionalAction, help=how)
+    how = "compile the backbone first, which takes a minute or more; on a CPU it is no faster afterwards"
+    add("--compile", action="store_true", help=how)
     add("--seed", type=_whole(0), default=Recipe.seed, help="of everything random (default: %(default)s)")
-    add("--resume", action="store_true", help="go on with the run in --out, given the same options")
+    what = "go on with the run in --out, given the same options; with auto, begin one where there is none"
+    add("--resume", nargs="?", const="always", choices=("always", "auto"), help=what)
     add("--checkpoint-every", type=_whole(1), default=100, metavar="STEPS", help="save this often (default: 100)")
     what = "measure mAP this often, and keep the best weights in the folder best of --out"
     add("--eval-every", type=_whole(1), metavar="STEPS", help=what)

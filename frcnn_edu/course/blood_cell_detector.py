@@ -42,7 +42,7 @@ from frcnn_edu.training.metrics import evaluate
 FOLDER, PHOTOGRAPHS = "blood_cell_detector", "blood_cells"
 REPORT_FILE, BOXES_FILE = "report.json", "_annotations.coco.json"
 
-RECIPE = Recipe(steps=400, augment="all-ways")
+RECIPE = Recipe(steps=400, mixed_precision=True, augment="all-ways")
 OPTIONS = {
     "min_size": 480,
     "max_size": 960,

@@ -40,7 +40,7 @@ from frcnn_edu.training.loop import detect, train
 from frcnn_edu.training.metrics import evaluate, recall_at
 
 FILE = "bug_zoo.json"
-RECIPE = Recipe(steps=500, batch_size=4, learning_rate=1e-3)
+RECIPE = Recipe(steps=500, batch_size=4, learning_rate=1e-3, mixed_precision=True)
 """The training of a detector with a training bug."""
 
 IMAGES = 100

@@ -59,7 +59,7 @@ SMALL = ShapesConfig(
     difficulty=0.0,
     classes=("disc", "standing bar"),
 )
-RECIPE = Recipe(steps=300, batch_size=4, learning_rate=2e-3)
+RECIPE = Recipe(steps=300, batch_size=4, learning_rate=2e-3, mixed_precision=True)
 TRAINING_SCENES, UNSEEN, MEASURED, TESTED = 10_000, 40, 12, 40
 """Scenes to train on; unseen ones at the end of a training and while it goes on; ones for faults of inference."""
 

@@ -23,7 +23,7 @@ from frcnn_edu.training.loop import evaluate, train
 
 FOLDER = "tiny"
 REPORT_FILE = "training.json"
-RECIPE = Recipe(steps=4000, batch_size=4, learning_rate=1e-3, seed=0)
+RECIPE = Recipe(steps=4000, batch_size=4, learning_rate=1e-3, mixed_precision=True, seed=0)
 SNAPSHOTS = (0, 50, 100, 200, 400, 1000)
 """Steps after which the weights are kept, besides the last."""
 

@@ -60,8 +60,8 @@ class Recipe:
     weight_decay: float = 1e-4
     clip_norm: float = 5.0
     """Gradient-norm clipping threshold."""
-    mixed_precision: bool = True
-    """Multiply in bfloat16 where the hardware does so natively; weights and sums stay float32."""
+    mixed_precision: bool | None = None
+    """Multiply in bfloat16 where the device has instructions for it, sums in float32; None: on GPUs only."""
     seed: int = 0
     augment: str | None = None
     """The name of the augmentation, which is stored so that no run is resumed with another one."""
@@ -135,6 +135,11 @@ class ModelCard:
             raise ValueError(f"model must be one of {', '.join(BUILDERS)}, got {self.model!r}")
         check_options(self.options, BUILDERS[self.model])
         return BUILDERS[self.model](num_classes=len(self.class_names), **self.options, **more)
+
+
+def holds_run(folder: str | Path) -> bool:
+    """Whether the folder holds a run to go on with; of several processes the first looks, for all."""
+    return of_first(lambda: bool(_checkpoints(Path(folder))))
 
 
 def load_model(folder: str | Path, device: str | torch.device = "cpu") -> tuple[FasterRCNN, ModelCard]:

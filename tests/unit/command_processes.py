@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,13 @@ def run_command(*words: object, log: Path, **options: object) -> int:
         process.join(120)
         assert process.exitcode is not None, f"{words} takes over two minutes"
         return process.exitcode
+
+
+def find_free_port() -> int:
+    """A port of this computer that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def _run(words: list[str], log: Path, file_size: int | None) -> None:

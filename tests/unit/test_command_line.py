@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import types
@@ -258,6 +259,37 @@ def test_a_resumed_run_says_so_if_its_augmentation_is_another(inside):
     assert status == 1
     assert "augment 'mirror' (now None)" in err
     assert run(*tiny_training("--out", "run", "--resume", "--augment"))[0] == 0
+
+
+def test_resume_auto_begins_a_run_where_there_is_none_and_goes_on_where_there_is_one(inside, monkeypatch):
+    begun = []
+    monkeypatch.setattr(command_line, "_print_measured", lambda done, *_: begun.append(done))
+    words = tiny_training("--out", "run", "--resume", "auto", "--checkpoint-every", 1, "--steps", 3)
+    Path("run").mkdir()
+    Path("run/model.json").write_text("{")  # all that a run leaves that was killed at its very beginning
+    assert run(*words)[0] == 0
+    assert begun == [1, 2, 3]
+    shutil.rmtree("run/step-000003")
+    assert run(*words)[0] == 0
+    assert begun == [1, 2, 3, 3]
+
+
+def test_a_compiled_backbone_keeps_the_names_of_its_weights(inside, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda function: function)
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled.append(module))
+    assert run(*tiny_training("--out", "run", "--compile"))[0] == 0
+    assert [type(module).__name__ for module in compiled] == ["Stack"]
+    load_model("run")
+
+
+def test_without_a_compiler_one_line_says_so_and_nothing_is_written(inside):
+    with torch._inductor.config.patch({"cpp.cxx": ("no-such-compiler",)}):
+        status, _, err = run(*tiny_training("--out", "run", "--compile"))
+    assert status == 1
+    assert err.splitlines()[-1].startswith("frcnn-edu train: --compile: PyTorch cannot compile here: ")
+    assert "Traceback" not in err
+    assert list(inside.iterdir()) == []
 
 
 def test_tensorboard_gets_what_is_measured(inside, monkeypatch):

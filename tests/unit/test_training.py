@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 import torchvision
-from command_processes import FORKS, run_command, running
+from command_processes import FORKS, find_free_port, run_command, running
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -36,7 +36,7 @@ from frcnn_edu.training.checkpoints import (
     load_model,
 )
 from frcnn_edu.training.distributed import replicate
-from frcnn_edu.training.loop import detect, evaluate, loss_gradients, train
+from frcnn_edu.training.loop import computes_in_bfloat16, detect, evaluate, loss_gradients, train
 
 SMALL = {"min_size": 96, "max_size": 96, "rpn_pre_nms_top_n_train": 50, "rpn_post_nms_top_n_train": 20}
 KEEP_ALL = {"rpn_batch_size_per_image": 10**6, "rpn_positive_fraction": 1.0, "box_batch_size_per_image": 10**6}
@@ -613,11 +613,20 @@ def test_options_of_the_builder_and_whole_numbers_for_numbers_are_taken():
 
 
 @pytest.mark.parametrize("native", [False, True], ids=["emulated", "native"])
-def test_mixed_precision_is_used_where_the_processor_multiplies_it_natively(monkeypatch, native):
+def test_mixed_precision_is_used_where_it_is_native_and_on_a_cpu_only_if_asked_for(monkeypatch, native):
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation: native or including_emulation)
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": native})
-    mixed, _ = run(recipe=RECIPE)
-    plain, _ = run(recipe=replace(RECIPE, mixed_precision=False))
-    assert same(mixed, plain) is not native
+    for device, wanted_by in (("cuda", (None, True)), ("cpu", (True,))):
+        for wanted in (None, True, False):
+            found = computes_in_bfloat16(replace(RECIPE, mixed_precision=wanted), torch.device(device))
+            assert found == (native and wanted in wanted_by), (device, wanted)
+
+
+def test_mixed_precision_changes_the_arithmetic_and_not_the_type_of_the_weights(monkeypatch):
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True})
+    mixed, _ = run(recipe=replace(RECIPE, mixed_precision=True))
+    plain, _ = run(recipe=RECIPE)
+    assert not same(mixed, plain)
     assert all(values.dtype == torch.float32 for values in mixed.values())
 
 
@@ -638,10 +647,14 @@ def in_two_processes(function, *arguments):
     multiprocessing.start_processes(function, arguments, nprocs=2, start_method=FORKS.get_start_method())
 
 
-def share_of_gradients(rank, port, folder):
+def join(rank, port):
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.set_num_threads(1)
     dist.init_process_group("gloo", rank=rank, world_size=2)
+
+
+def share_of_gradients(rank, port, folder):
+    join(rank, port)
     model = replicate(fresh_model(ModelCard("tiny", SCENES.class_names, SMALL | KEEP_ALL)))
     images, targets = joined_batch()
     sum(model.train()(images[rank::2], targets[rank::2]).values()).backward()
@@ -650,8 +663,8 @@ def share_of_gradients(rank, port, folder):
     dist.destroy_process_group()
 
 
-def test_two_processes_give_the_gradients_of_the_joined_batch(tmp_path, free_port):
-    in_two_processes(share_of_gradients, free_port, tmp_path)
+def test_two_processes_give_the_gradients_of_the_joined_batch(tmp_path):
+    in_two_processes(share_of_gradients, find_free_port(), tmp_path)
     shared = torch.load(tmp_path / "gradients.pt", weights_only=True)
     model = fresh_model(ModelCard("tiny", SCENES.class_names, SMALL | KEEP_ALL)).train()
     sum(model(*joined_batch()).values()).backward()
@@ -659,11 +672,27 @@ def test_two_processes_give_the_gradients_of_the_joined_batch(tmp_path, free_por
         assert torch.allclose(shared[name], parameter.grad, rtol=1e-4, atol=1e-6), name
 
 
+def detect_together(rank, port):
+    join(rank, port)
+    scenes, model = Shapes(5, config=PLAIN), fresh_model().eval()
+    detections, targets = detect(model, scenes, batch_size=1, progress=False)
+    assert len(detections) == len(targets) == len(scenes)
+    for index in range(len(scenes)):
+        image, target = scenes[index]
+        with torch.no_grad():
+            (expected,) = model([image])
+        assert same(expected, detections[index]), index
+        assert torch.equal(target["boxes"], targets[index]["boxes"]), index
+    dist.destroy_process_group()
+
+
+def test_two_processes_detect_what_one_does_in_the_order_of_the_data_set():
+    in_two_processes(detect_together, find_free_port())
+
+
 def train_on_two_machines(rank, port, folder):
     """Process 1 has a folder of its own, and comes late."""
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", rank=rank, world_size=2)
+    join(rank, port)
     out = folder / f"machine-{rank}"
 
     def stop_early(done, model, history):
@@ -683,18 +712,9 @@ def train_on_two_machines(rank, port, folder):
     dist.destroy_process_group()
 
 
-def test_only_the_first_process_needs_the_folder_and_all_learn_what_is_wrong_with_it(tmp_path, free_port):
-    in_two_processes(train_on_two_machines, free_port, tmp_path)
+def test_only_the_first_process_needs_the_folder_and_all_learn_what_is_wrong_with_it(tmp_path):
+    in_two_processes(train_on_two_machines, find_free_port(), tmp_path)
     assert {path.name for path in tmp_path.glob("ended-*")} == {"ended-0", "ended-1"}
-
-
-@pytest.fixture
-def free_port():
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 # Whole runs in processes that are killed
@@ -720,8 +740,7 @@ def test_killed_at_five_moments_a_run_still_ends_with_the_same_weights(tmp_path)
     out, moments = tmp_path / "killed", random.Random(0)
     for _ in range(5):
         checkpoints = set(out.glob("step-*"))
-        resume = ["--resume"] if checkpoints else []
-        with running(*training(out, *steps, *resume), log=tmp_path / "log") as process:
+        with running(*training(out, *steps, "--resume", "auto"), log=tmp_path / "log") as process:
             wait_for(lambda seen=checkpoints: set(out.glob("step-*")) - seen, process)
             time.sleep(moments.uniform(0, 0.2))
     assert not (out / "step-000060").is_dir(), "it was killed on its way each time"
