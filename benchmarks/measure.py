@@ -20,7 +20,9 @@ Call = Callable[[], object]
 SIDES = ("ours", "theirs")
 SHORTEST_SAMPLE = 2e-3
 """Seconds: a faster call is repeated until a sample takes this long."""
-FEWEST_ROUNDS, MOST_ROUNDS = 5, 60
+FEWEST_ROUNDS, MOST_ROUNDS = 3, 60
+LONG = 1.0
+"""Seconds: of a call that takes longer, the first tells about how long."""
 MEGABYTE = 2**20
 LINUX_STATUS, LINUX_FORGET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -75,7 +77,8 @@ def time_row(row: Row, device: torch.device, threads: int, seconds: float) -> Ti
             torch.cuda.synchronize(device)
         return (clock() - start) / number
 
-    first = {side: (sample(side, 1), sample(side, 1))[1] for side in SIDES}  # the first call warms up
+    first = {side: sample(side, 1) for side in SIDES}  # this warms up; slow calls are not repeated for their length
+    first = {side: sample(side, 1) if taken < LONG else taken for side, taken in first.items()}
     number = {side: max(1, round(SHORTEST_SAMPLE / first[side])) for side in SIDES}
     a_round = sum(first[side] * number[side] for side in SIDES)
     rounds = min(max(round(seconds / a_round), FEWEST_ROUNDS), MOST_ROUNDS)

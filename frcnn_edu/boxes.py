@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torchvision import ops
 
 UNIT_WEIGHTS = (1.0, 1.0, 1.0, 1.0)
 
@@ -92,8 +93,8 @@ def encode_boxes(gt_boxes: Tensor, anchors: Tensor, weights: Sequence[float] = U
     Raises TypeError or ValueError for invalid boxes, a box without area (whose log is infinite), or arguments of
     different length or device.
     """
-    _check_form(gt_boxes, "gt_boxes")
-    _check_form(anchors, "anchors")
+    check_form(gt_boxes, "gt_boxes")
+    check_form(anchors, "anchors")
     check_same_device(gt_boxes=gt_boxes, anchors=anchors)
     if gt_boxes.shape != anchors.shape:
         raise ValueError(
@@ -120,7 +121,7 @@ def decode_boxes(
     Deltas for K classes, (N, K, 4), give (N, K, 4). dw and dh are clamped to `log_scale_limit`.
     Raises TypeError or ValueError where shapes do not match, values are NaN, or devices differ.
     """
-    _check_form(anchors, "anchors")
+    check_form(anchors, "anchors")
     _check_deltas(deltas, anchors)
     deltas, anchors = full_precision(deltas), full_precision(anchors)
     ax, ay, aw, ah = _center_size(anchors.unsqueeze(1) if deltas.ndim == 3 else anchors)  # (N,) or (N, 1) each
@@ -157,6 +158,9 @@ def batched_nms(
     Raises what `nms` raises, and TypeError where `groups` are not integers.
     """
     _check_nms(boxes, scores, groups, iou_threshold, limit)
+    if boxes.device.type != "cpu":  # double, in which a group can be shifted away from others without rounding
+        far = boxes.detach().double() + groups[:, None] * (boxes.detach().abs().max() * 2 + 1)
+        return ops.nms(far, scores.detach().double(), iou_threshold)[:limit]
     order = scores.detach().argsort(descending=True, stable=True)  # (N,) best first
     by_group = order[groups[order].argsort(stable=True)]  # (N,) group by group, best first in each
     sizes = groups[by_group].unique_consecutive(return_counts=True)[1]  # (G,)
@@ -189,7 +193,7 @@ def check_boxes(boxes: Tensor, name: str = "boxes", with_area: bool = False) -> 
     With `with_area` the sides must be longer than 0. Raises TypeError (no tensor, no floats) or ValueError
     (shape, NaN, corners in the wrong order) with the first offending row.
     """
-    _check_form(boxes, name)
+    check_form(boxes, name)
     if boxes.device.type != "cpu" or len(boxes) == 0:
         return
     x1, y1, x2, y2 = boxes.detach().unbind(1)
@@ -200,6 +204,16 @@ def check_boxes(boxes: Tensor, name: str = "boxes", with_area: bool = False) -> 
     )  # NaN where any side is
     if not (shortest > 0 if with_area else shortest >= 0) or not longest < math.inf:
         raise ValueError(_what_is_wrong(boxes.detach(), name))
+
+
+def check_form(boxes: Tensor, name: str) -> None:
+    """Return if `boxes` is an (N, 4) float tensor, whatever its values; raises TypeError or ValueError."""
+    if not isinstance(boxes, Tensor):
+        raise TypeError(f"{name} must be a tensor of shape (N, 4), got {type(boxes).__name__}; see torch.as_tensor")
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"{name} must have shape (N, 4), rows of x1, y1, x2, y2; got {tuple(boxes.shape)}")
+    if not boxes.is_floating_point():
+        raise TypeError(f"{name} must be floats, got {boxes.dtype}: pixels are continuous here; call .float()")
 
 
 def check_same_device(**tensors: Tensor) -> None:
@@ -337,15 +351,6 @@ def _check_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: flo
         raise ValueError(f"limit must be None or a count, got {limit}")
     if scores.device.type == "cpu" and scores.isnan().any():
         raise ValueError(f"scores[{_first(scores.isnan())}] is NaN, so the boxes cannot be sorted by score")
-
-
-def _check_form(boxes: Tensor, name: str) -> None:
-    if not isinstance(boxes, Tensor):
-        raise TypeError(f"{name} must be a tensor of shape (N, 4), got {type(boxes).__name__}; see torch.as_tensor")
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise ValueError(f"{name} must have shape (N, 4), rows of x1, y1, x2, y2; got {tuple(boxes.shape)}")
-    if not boxes.is_floating_point():
-        raise TypeError(f"{name} must be floats, got {boxes.dtype}: pixels are continuous here; call .float()")
 
 
 def _suspect(made: Tensor, *sides: Tensor) -> bool:

@@ -221,8 +221,10 @@ def _top_per_level(logits: Tensor, level_sizes: Sequence[tuple[int, int, int]], 
 def _highest(logits: Tensor, count: int) -> Tensor:
     """Where the `count` highest are, best first, of equal ones the earlier first; `topk` leaves that order open."""
     lowest = logits.topk(count).values[-1]
-    rows = (~(logits < lowest)).nonzero().squeeze(1)  # NaN is kept, as `topk` keeps it
-    return rows[logits[rows].argsort(descending=True, stable=True)[:count]]
+    ties, above = logits == lowest, ~(logits <= lowest)  # NaN is kept, as `topk` keeps it
+    chosen = above | (ties & (ties.cumsum(0) <= count - above.sum()))
+    rows = torch.searchsorted(chosen.cumsum(0), torch.arange(1, count + 1, device=logits.device))  # like nonzero,
+    return rows[logits[rows].argsort(descending=True, stable=True)]  # but no GPU is waited for: the number is known
 
 
 def _at_least(boxes: Tensor, min_size: float) -> Tensor:
