@@ -1,5 +1,6 @@
 """Measuring a row: both sides' times alternately in this process, their peak memory each in a new process."""
 
+import ctypes
 import random
 import statistics
 import subprocess
@@ -24,6 +25,7 @@ FEWEST_ROUNDS, MOST_ROUNDS = 3, 60
 LONG = 1.0
 """Seconds: of a call that takes longer, the first tells about how long."""
 MEGABYTE = 2**20
+C_LIBRARY = ctypes.CDLL(None) if sys.platform == "linux" else None
 LINUX_STATUS, LINUX_FORGET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -101,12 +103,12 @@ def peak_of_new_process(row: Row, side: str, device: torch.device) -> Peak | Non
 
 
 def peak(row: Row, side: str, device: torch.device) -> Peak:
-    """Run one side twice and measure the peak."""
+    """Run one side and measure the peak of a second run: the first also loads the code that it needs."""
     torch.set_num_threads(1)
     call = row.build(device)[SIDES.index(side)]
+    call()
     before = _reset_peak_memory(device)
-    for _ in range(2):
-        call()
+    call()
     after = peak_memory(device)
     return Peak(after, after - before)
 
@@ -127,5 +129,7 @@ def _reset_peak_memory(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif LINUX_FORGET.exists():
+        if hasattr(C_LIBRARY, "malloc_trim"):  # of glibc, which keeps what was freed
+            C_LIBRARY.malloc_trim(0)
         LINUX_FORGET.write_text("5")
     return peak_memory(device)

@@ -25,6 +25,7 @@ LOG_SCALE_LIMIT = math.log(1000 / 16)
 output of an untrained network makes a box exp(10) times as large as its anchor."""
 
 NMS_BLOCK = 128
+KEPT_AT_ONCE = 1024
 """About how many boxes of a group are compared with each other in one step of `batched_nms`."""
 
 
@@ -64,8 +65,8 @@ def pairwise_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     width = torch.minimum(right, right2).sub_(torch.maximum(left, left2)).clamp_(min=0)  # (..., N, M)
     height = torch.minimum(bottom, bottom2).sub_(torch.maximum(top, top2)).clamp_(min=0)  # (..., N, M)
     inter = width.mul_(height)  # (..., N, M)
-    union = ((right - left) * (bottom - top) + (right2 - left2) * (bottom2 - top2)).sub_(inter)  # (..., N, M)
-    return inter.div_(union.clamp_(min=torch.finfo(union.dtype).tiny))
+    area = ((right - left) * (bottom - top)).clamp_(min=torch.finfo(inter.dtype).tiny)  # (..., N, 1), never 0
+    return inter.div_((area + (right2 - left2) * (bottom2 - top2)).sub_(inter))
 
 
 def clip_boxes(boxes: Tensor, image_size: tuple[int, int]) -> Tensor:
@@ -158,7 +159,9 @@ def batched_nms(
     Raises what `nms` raises, and TypeError where `groups` are not integers.
     """
     _check_nms(boxes, scores, groups, iou_threshold, limit)
-    if boxes.device.type != "cpu":  # double, in which a group can be shifted away from others without rounding
+    if boxes.device.type != "cpu" and len(
+        boxes
+    ):  # double, in which a group can be shifted away from others without rounding
         far = boxes.detach().double() + groups[:, None] * (boxes.detach().abs().max() * 2 + 1)
         return ops.nms(far, scores.detach().double(), iou_threshold)[:limit]
     order = scores.detach().argsort(descending=True, stable=True)  # (N,) best first
@@ -260,7 +263,8 @@ def _kept_rows(boxes: Tensor, sizes: Tensor, iou_threshold: float, limit: int | 
     while len(start) > 0:
         rows = start + torch.arange(seen, seen + step, device=start.device)  # (G, step)
         rows = _pack(rows, rows < end, nobody)
-        rows = _pack(rows, pairwise_iou(boxes[kept], boxes[rows]).amax(dim=1) <= above, nobody)  # (G, B)
+        for some in kept.split(KEPT_AT_ONCE // len(kept) + 1, dim=1):
+            rows = _pack(rows, pairwise_iou(boxes[some], boxes[rows]).amax(dim=1) <= above, nobody)  # (G, B)
         rows = _pack(rows, _survivors(pairwise_iou(boxes[rows], boxes[rows]) > above), nobody)
         kept = torch.cat((kept, rows), dim=1)  # (G, K)
         seen = seen + step
@@ -286,12 +290,10 @@ def _survivors(overlaps: Tensor) -> Tensor:
     A fixed-point iteration: the best box survives, and every round decides at least one more. Few rounds are usual.
     """
     suppresses = overlaps.triu(diagonal=1).float()  # (G, B, B) row suppresses column
-    survives = suppresses.new_ones(suppresses.shape[:2])
-    while True:
-        before = survives
-        survives = ((before.unsqueeze(1) @ suppresses).squeeze(1) == 0).float()  # (G, B)
-        if torch.equal(survives, before):
-            return survives.bool()
+    survives, before = suppresses.new_ones(suppresses.shape[:2]), None
+    while before is None or not torch.equal(survives, before):
+        before, survives = survives, ((survives.unsqueeze(1) @ suppresses).squeeze(1) == 0).float()  # (G, B)
+    return survives.bool()
 
 
 def _largest_not_above(value: float, dtype: torch.dtype) -> float:

@@ -11,8 +11,8 @@ reaches the regions.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
+from functools import cache, reduce
 
 import torch
 import torch.nn.functional as F
@@ -48,11 +48,13 @@ def roi_pool(features: Tensor, rois: RoIs, output_size: int | tuple[int, int], s
     bins = torch.stack([edge.flatten() for edge in torch.broadcast_tensors(*edges)])  # (5, M), M = N * P * P bins
     windows = _windows(bins, height, width)
     pooled = []
+    learns = features.requires_grad and torch.is_grad_enabled()
     for channels in full_precision(features).transpose(0, 1).split(POOL_CHANNELS_AT_ONCE):  # (c, B, H, W)
-        table = F.pad(channels.flatten(1), (0, 1))  # (c, B * H * W + 1): the last is 0, for empty bins
-        cells = _first_maxima(channels.detach().movedim(0, 3).contiguous(), windows, bins.shape[1])  # (M, c)
-        values = table.gather(1, cells.mT.contiguous().long())  # (c, M)
-        pooled.append(values.view(len(values), len(boxes), rows * columns).transpose(0, 1))  # (N, c, P * P)
+        found = _maxima(channels.detach().flatten(1, 2), windows, bins.shape[1], cells=learns).mT  # (c, M)
+        if learns:
+            table = F.pad(channels.flatten(1), (0, 1))  # (c, B * H * W + 1): the last is 0, for empty bins
+            found = table.gather(1, found.contiguous())
+        pooled.append(found.unflatten(1, (len(boxes), rows * columns)).transpose(0, 1))  # (N, c, P * P)
     return torch.cat(pooled, dim=1).unflatten(2, (rows, columns)).to(features.dtype)
 
 
@@ -82,9 +84,12 @@ def roi_align(
     bag = (len(boxes) * rows * columns, 4 * sampling_ratio**2)  # (M, 4SS) cells for each bin
     cells = (row[:, :, None, :, None] + x[:, None, :, None, :]).reshape(bag)
     weights = (y_weight[:, :, None, :, None] * x_weight[:, None, :, None, :]).reshape(bag)
-    tables = (part.flatten(0, 2) for part in _slices(features, ALIGN_CHANNELS_AT_ONCE))  # (B * H * W, c) each
-    pooled = [F.embedding_bag(cells, table, mode="sum", per_sample_weights=weights) for table in tables]
-    return _join(pooled, len(boxes), rows, columns).to(features.dtype)
+    pooled = []
+    for channels in full_precision(features).split(ALIGN_CHANNELS_AT_ONCE, dim=1):
+        table = channels.movedim(1, 3).contiguous().flatten(0, 2)  # (B * H * W, c)
+        means = F.embedding_bag(cells, table, mode="sum", per_sample_weights=weights)  # (M, c)
+        pooled.append(means.view(len(boxes), rows * columns, table.shape[1]).mT)  # (N, c, P * P)
+    return torch.cat(pooled, dim=1).unflatten(2, (rows, columns)).to(features.dtype)
 
 
 def pyramid_level(boxes: Tensor, lowest: int, highest: int) -> Tensor:
@@ -177,8 +182,8 @@ def _windows(bins: Tensor, height: int, width: int) -> Windows:
     """Windows, with sides that are powers of two, that together cover each of M bins: one, two or four in its corners.
 
     `bins` are the image, top, bottom, left and right of each, (5, M). For each size of a bin that is not empty the
-    result has the exponents of the windows' height and width, the bins of that size, (m,), and the rows of their k
-    windows in the table of all such windows, (k, m).
+    result has the windows' height and width, the bins of that size, (m,), and where their k windows are among all
+    windows of that size on the images one below another, (k, m).
     """
     image, top, bottom, left, right = bins
     size = (bottom - top).clamp(min=0) * (width + 1) + (right - left).clamp(min=0)  # (M,)
@@ -188,51 +193,35 @@ def _windows(bins: Tensor, height: int, width: int) -> Windows:
     for one_size, some in zip(sizes, by_size.split(counts), strict=True):
         tall, wide = divmod(one_size, width + 1)
         if tall and wide:
-            i, j = tall.bit_length() - 1, wide.bit_length() - 1  # the largest powers of two that fit
-            row_length = width - 2**j + 1
-            first = (image[some] * (height - 2**i + 1) + top[some]) * row_length + left[some]  # (m,)
-            steps = [y * row_length + x for y in {0, tall - 2**i} for x in {0, wide - 2**j}]
-            windows.append((i, j, some, torch.stack([first + step for step in steps])))
+            h, w = 1 << tall.bit_length() - 1, 1 << wide.bit_length() - 1  # the largest powers of two that fit
+            corner = (image[some] * height + top[some]) * (width - w + 1) + left[some]  # (m,)
+            steps = [y * (width - w + 1) + x for y in {0, tall - h} for x in {0, wide - w}]
+            windows.append((h, w, some, torch.stack([corner + step for step in steps])))
     return windows
 
 
-@torch.no_grad()
-def _first_maxima(features: Tensor, windows: Windows, bins: int) -> Tensor:
-    """The first cell, row by row, that holds a bin's maximum: (B, H, W, C) -> (M, C); B * H * W if it is empty.
+def _maxima(features: Tensor, windows: Windows, bins: int, cells: bool) -> Tensor:
+    """The maximum of every bin, (C, B * H, W) -> (M, C), 0 if it is empty.
 
-    A window twice as large is two windows side by side, so doubling repeatedly gives the maxima of all windows.
+    With `cells` instead the first cell, row by row, that holds it, B * H * W if it is empty.
     """
-    nowhere = features[..., 0].numel()
-    number = torch.arange(nowhere, device=features.device, dtype=features.dtype)  # float is fast, and exact below 2**24
+    maps, nowhere = features[None].contiguous(memory_format=torch.channels_last), features[0].numel()
 
     @cache
-    def table(i: int, j: int) -> tuple[Tensor, Tensor]:
-        if i:  # heights last, so that of equal maxima the upper one is found
-            return _doubled(*table(i - 1, j), 1, 2 ** (i - 1))
-        if j:
-            return _doubled(*table(0, j - 1), 2, 2 ** (j - 1))
-        return features, number.view(*features.shape[:3], 1).expand_as(features)
+    def every_window(h: int, w: int) -> list[Tensor]:  # maxima and their cells, a row for each window
+        both = F.max_pool2d(maps, (h, w), stride=1, return_indices=True)
+        return [one.movedim(1, 3).flatten(0, 2) for one in both]
 
-    found = torch.full((bins, features.shape[3]), nowhere, dtype=features.dtype, device=features.device)
-    for i, j, some, rows in windows:
-        values, cells = (one.flatten(0, 2) for one in table(i, j))
-        if len(rows) == 1:
-            first = cells.index_select(0, rows[0])
-        else:
-            values, cells = (one.index_select(0, rows.flatten()).unflatten(0, rows.shape) for one in (values, cells))
-            elsewhere = values.ne_(values.amax(dim=0))  # (k, m, C) 1 where the maximum is not in this window
-            first = cells.add_(elsewhere, alpha=nowhere).amin(dim=0).clamp_(max=nowhere)  # (m, C)
-        found.index_copy_(0, some, first)
+    empty = {"fill_value": nowhere, "dtype": torch.int64} if cells else {"fill_value": 0}
+    found = maps.new_full((bins, len(features)), **empty)
+    for h, w, some, places in windows:
+        rows = [table.index_select(0, places.flatten()) for table in every_window(h, w)[: 1 + cells]]
+        values, *firsts = (one.unflatten(0, places.shape) for one in rows)  # (k, m, C)
+        best = values.amax(dim=0)  # (m, C)
+        if cells:
+            best = reduce(torch.minimum, firsts[0].add_((values < best) * nowhere))
+        found.index_copy_(0, some, best)
     return found
-
-
-def _doubled(values: Tensor, cells: Tensor, dim: int, step: int) -> tuple[Tensor, Tensor]:
-    """Maxima and the first cells that hold them, over windows twice as long in `dim` as before, which was `step`."""
-    length = values.shape[dim] - step
-    near, far = values.narrow(dim, 0, length), values.narrow(dim, step, length)
-    farther = (far - near).gt_(0)  # 1 where only the far half has the maximum
-    first = torch.lerp(cells.narrow(dim, 0, length), cells.narrow(dim, step, length), farther)
-    return torch.maximum(near, far), first
 
 
 def _points(low: Tensor, high: Tensor, bins: int, samples: int, size: int, aligned: bool) -> tuple[Tensor, Tensor]:
@@ -249,18 +238,6 @@ def _points(low: Tensor, high: Tensor, bins: int, samples: int, size: int, align
     cells = torch.stack((cell, (cell + 1).clamp(max=size - 1)), dim=-1)  # (N, P, S, 2)
     weights = torch.stack((1 - weight, weight), dim=-1) * counts.unsqueeze(-1) / samples  # (N, P, S, 2)
     return cells.long().flatten(2), weights.flatten(2)
-
-
-def _slices(features: Tensor, channels_at_once: int) -> Iterator[Tensor]:
-    """(B, C, H, W) -> contiguous (B, H, W, c), a slice of the channels at a time, in at least float32."""
-    for channels in full_precision(features).split(channels_at_once, dim=1):
-        yield channels.movedim(1, 3).contiguous()
-
-
-def _join(pooled: Sequence[Tensor], regions: int, rows: int, columns: int) -> Tensor:
-    """Slices (N * P * P, c) that cover all channels -> (N, C, P, P)."""
-    parts = [part.view(regions, rows * columns, part.shape[1]).transpose(1, 2) for part in pooled]
-    return torch.cat(parts, dim=1).unflatten(2, (rows, columns))
 
 
 def _check_rois(
