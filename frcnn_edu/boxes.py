@@ -24,9 +24,8 @@ LOG_SCALE_LIMIT = math.log(1000 / 16)
 """Upper limit of dw and dh in `decode_boxes`: a 16-px anchor may grow to 1000 px. Without a limit, a single extreme
 output of an untrained network makes a box exp(10) times as large as its anchor."""
 
-NMS_BLOCK = 128
-KEPT_AT_ONCE = 1024
-"""About how many boxes of a group are compared with each other in one step of `batched_nms`."""
+NMS_PAIRS = 100_000
+"""How many pairs of boxes `batched_nms` compares at once, chosen for speed: few large steps, but in the cache."""
 
 
 class DivergedError(ValueError, FloatingPointError):
@@ -181,7 +180,7 @@ def nms_suppressors(boxes: Tensor, keep: Tensor, iou_threshold: float, groups: T
     boxes, none = full_precision(boxes.detach()), keep.new_full((1,), -1)
     above = _largest_not_above(iou_threshold, boxes.dtype)
     suppressors = [none[:0]]
-    for rows in torch.arange(len(boxes), device=boxes.device).split(NMS_BLOCK):
+    for rows in torch.arange(len(boxes), device=boxes.device).split(1 + NMS_PAIRS // (len(keep) + 1)):
         overlaps = (pairwise_iou(boxes[keep], boxes[rows]) > above) & (keep[:, None] != rows)  # (K, B)
         if groups is not None:
             overlaps &= groups[keep, None] == groups[rows]
@@ -250,25 +249,24 @@ def _kept_rows(boxes: Tensor, sizes: Tensor, iou_threshold: float, limit: int | 
     """Rows that NMS keeps, of boxes that lie group by group and best first in each: (N, 4), (G,) -> (K,).
 
     All groups advance together. A step takes the next block of each group, drops the boxes that a kept box suppresses,
-    and runs NMS among the rest. The fewer boxes have been kept, the larger the block: kept times block stays at or
-    below NMS_BLOCK times the number of boxes.
+    and runs NMS among the rest. The smaller the share that has been kept, the larger the block.
     """
     nobody = len(boxes)  # row of an added box without area, which overlaps none: padding for the shorter groups
     boxes = torch.cat((full_precision(boxes), full_precision(boxes).new_zeros(1, 4)))
     above = _largest_not_above(iou_threshold, boxes.dtype)
     end = sizes.cumsum(0).unsqueeze(1)  # (G, 1) one row after each group's last
     start = end - sizes.unsqueeze(1)  # (G, 1)
-    kept, done = torch.full_like(end, nobody), [end.flatten()[:0]]  # kept: (G, K)
-    seen, step = 0, min(NMS_BLOCK, 2 * nobody // max(len(sizes), 1))
+    kept, done, seen = end[:, :0], [end.flatten()[:0]], 0  # kept: (G, K)
     while len(start) > 0:
+        block = math.isqrt(NMS_PAIRS // len(start)) + 1
+        step = min(block * seen // kept.shape[1], seen, nobody - seen) if seen else min(block, nobody)
         rows = start + torch.arange(seen, seen + step, device=start.device)  # (G, step)
-        rows = _pack(rows, rows < end, nobody)
-        for some in kept.split(KEPT_AT_ONCE // len(kept) + 1, dim=1):
+        rows = rows.where(rows < end, nobody)
+        for some in kept.split(NMS_PAIRS // rows.numel() + 1, dim=1) if seen else ():
             rows = _pack(rows, pairwise_iou(boxes[some], boxes[rows]).amax(dim=1) <= above, nobody)  # (G, B)
         rows = _pack(rows, _survivors(pairwise_iou(boxes[rows], boxes[rows]) > above), nobody)
         kept = torch.cat((kept, rows), dim=1)  # (G, K)
         seen = seen + step
-        step = min(NMS_BLOCK * seen // kept.shape[1], seen)
         open_ = (start + seen < end).squeeze(1)
         if limit is not None:
             open_ &= (kept < nobody).sum(dim=1) < limit
@@ -280,7 +278,9 @@ def _kept_rows(boxes: Tensor, sizes: Tensor, iou_threshold: float, limit: int | 
 
 def _pack(rows: Tensor, stays: Tensor, nobody: int) -> Tensor:
     """The rows of each group that stay, in order, padded with `nobody`: (G, B) -> (G, B')."""
-    rows = rows.masked_fill(~stays, nobody).sort(dim=1).values
+    if len(rows) == 1:
+        return rows[:, stays[0]]
+    rows = rows.where(stays, nobody).sort(dim=1).values
     return rows[:, (rows < nobody).any(dim=0)]
 
 
