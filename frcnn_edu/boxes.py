@@ -80,9 +80,7 @@ def clip_boxes(boxes: Tensor, image_size: tuple[int, int]) -> Tensor:
 
 def remove_small_boxes(boxes: Tensor, min_size: float) -> Tensor:
     """Indices of the boxes whose width and height are both at least `min_size` pixels: (N, 4) -> (K,) int64."""
-    wide_enough = boxes[:, 2] - boxes[:, 0] >= min_size
-    tall_enough = boxes[:, 3] - boxes[:, 1] >= min_size
-    return (wide_enough & tall_enough).nonzero().squeeze(1)
+    return (boxes[:, 2:] - boxes[:, :2] >= min_size).all(dim=1).nonzero().squeeze(1)
 
 
 def encode_boxes(gt_boxes: Tensor, anchors: Tensor, weights: Sequence[float] = UNIT_WEIGHTS) -> Tensor:
@@ -200,10 +198,7 @@ def check_boxes(boxes: Tensor, name: str = "boxes", with_area: bool = False) -> 
         return
     x1, y1, x2, y2 = boxes.detach().unbind(1)
     width, height = x2 - x1, y2 - y1
-    shortest, longest = (
-        torch.minimum(width, height).amin(),
-        torch.maximum(width, height).amax(),
-    )  # NaN where any side is
+    shortest, longest = torch.minimum(width, height).amin(), torch.maximum(width, height).amax()  # NaN if a side is
     if not (shortest > 0 if with_area else shortest >= 0) or not longest < math.inf:
         raise ValueError(_what_is_wrong(boxes.detach(), name))
 
@@ -265,8 +260,7 @@ def _kept_rows(boxes: Tensor, sizes: Tensor, iou_threshold: float, limit: int | 
         for some in kept.split(NMS_PAIRS // rows.numel() + 1, dim=1) if seen else ():
             rows = _pack(rows, pairwise_iou(boxes[some], boxes[rows]).amax(dim=1) <= above, nobody)  # (G, B)
         rows = _pack(rows, _survivors(pairwise_iou(boxes[rows], boxes[rows]) > above), nobody)
-        kept = torch.cat((kept, rows), dim=1)  # (G, K)
-        seen = seen + step
+        kept, seen = torch.cat((kept, rows), dim=1), seen + step  # (G, K)
         open_ = (start + seen < end).squeeze(1)
         if limit is not None:
             open_ &= (kept < nobody).sum(dim=1) < limit

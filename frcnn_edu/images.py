@@ -77,9 +77,8 @@ def check_images(images: Sequence[Tensor], like: Tensor) -> list[Tensor]:
         raise ValueError("images is empty: pass at least one")
     for index, image in enumerate(images):
         _check_image(image, f"images[{index}]", like)
-    ranges = torch.stack(
-        [torch.stack(image.detach().aminmax()) for image in images]
-    ).tolist()  # a GPU is waited for once
+    # A GPU is waited for once, whatever the number of images.
+    ranges = torch.stack([torch.stack(image.detach().aminmax()) for image in images]).tolist()
     for index, (low, high) in enumerate(ranges):
         if not (low >= -RANGE_SLACK and high <= 1 + RANGE_SLACK):
             raise ValueError(
@@ -135,20 +134,22 @@ def _check_labels(labels: Tensor, name: str, count: int) -> None:
 def _fits(target: dict[str, Tensor], image: Tensor, num_classes: int) -> Tensor:
     """Whether a target's values are valid: () bool, on its device."""
     boxes, labels = target["boxes"].detach(), target["labels"]
-    low, high = boxes.split(2, dim=1)  # (N, 2) each: x, y
-    far = boxes.new_tensor(_size(image)[::-1]) + BORDER_SLACK
-    inside = (low < high) & (low >= -BORDER_SLACK) & (high <= far)  # (N, 2), False where NaN
-    return inside.all() & (labels >= 1).all() & (labels < num_classes).all()
+    inside = ~_beyond(boxes, image) & (boxes[:, :2] < boxes[:, 2:]).all(dim=1)  # (N,), False where NaN
+    return inside.all() & ((labels >= 1) & (labels < num_classes)).all()
+
+
+def _beyond(boxes: Tensor, image: Tensor) -> Tensor:
+    """Which boxes cross the border of their image by more than the slack: (N, 4) -> (N,) bool."""
+    limits = boxes.new_tensor(2 * _size(image)[::-1]) + BORDER_SLACK  # (4,)
+    return ((boxes < -BORDER_SLACK) | (boxes > limits)).any(dim=1)
 
 
 def _explain(target: dict[str, Tensor], name: str, image: Tensor, num_classes: int) -> None:
     """Raise ValueError for a target whose values are not valid."""
     boxes, labels = target["boxes"].detach().cpu(), target["labels"]
     check_boxes(boxes, f"{name}['boxes']", with_area=True)
-    height, width = _size(image)
-    beyond = (boxes < -BORDER_SLACK) | (boxes > boxes.new_tensor((width, height, width, height)) + BORDER_SLACK)
-    if beyond.any():
-        row = int(beyond.any(dim=1).nonzero()[0])
+    if (beyond := _beyond(boxes, image)).any():
+        row, (height, width) = int(beyond.nonzero()[0]), _size(image)
         raise ValueError(
             f"{name}['boxes'][{row}] = {tuple(boxes[row].tolist())} lies outside its image of {width} x {height} px; "
             "clip it with clip_boxes, or check whether it is x, y, width, height"

@@ -140,15 +140,10 @@ class MultiScaleRoIPool(nn.Module):
             raise ValueError(f"strides must double from map to map, got {[2**level for level in levels]}")
         if len(maps) == 1:
             return self._pool(maps[0], proposals, levels[0])
-        boxes = torch.cat(list(proposals))  # (N, 4)
-        level_of = pyramid_level(boxes, levels[0], levels[-1])  # (N,)
-        rois = F.pad(boxes, (1, 0))  # (N, 5), with the index of the image
-        for i, rows in enumerate(rois[:, 0].split([len(one) for one in proposals])):
-            rows.fill_(i)
-        order, pooled = [], []
-        for level, one_map in zip(levels, maps, strict=True):
-            order.append((level_of == level).nonzero().squeeze(1))  # (n,)
-            pooled.append(self._pool(one_map, rois[order[-1]], level))
+        rois = _in_one_tensor(proposals)  # (N, 5)
+        level_of = pyramid_level(rois[:, 1:], levels[0], levels[-1])  # (N,)
+        order = [(level_of == level).nonzero().squeeze(1) for level in levels]  # (n,) each
+        pooled = [self._pool(one, rois[rows], level) for one, rows, level in zip(maps, order, levels, strict=True)]
         return torch.cat(pooled).index_select(0, torch.cat(order).argsort())
 
     def _chosen(self, features: Mapping[str, Tensor] | Sequence[Tensor]) -> list[Tensor]:
@@ -212,8 +207,8 @@ def _maxima(features: Tensor, windows: Windows, bins: int, cells: bool) -> Tenso
         both = F.max_pool2d(maps, (h, w), stride=1, return_indices=True)
         return [one.movedim(1, 3).flatten(0, 2) for one in both]
 
-    empty = {"fill_value": nowhere, "dtype": torch.int64} if cells else {"fill_value": 0}
-    found = maps.new_full((bins, len(features)), **empty)
+    empty, dtype = (nowhere, torch.int64) if cells else (0, maps.dtype)
+    found = maps.new_full((bins, len(features)), empty, dtype=dtype)
     for h, w, some, places in windows:
         rows = [table.index_select(0, places.flatten()) for table in every_window(h, w)[: 1 + cells]]
         values, *firsts = (one.unflatten(0, places.shape) for one in rows)  # (k, m, C)
@@ -246,23 +241,24 @@ def _check_rois(
     """All regions (N, 4), the index of each one's image (N,), and the grid's size; raises TypeError or ValueError."""
     if features.ndim != 4 or not features.is_floating_point():
         raise ValueError(f"features must be floats (B, C, H, W), got {features.dtype} {tuple(features.shape)}")
-    if isinstance(rois, Tensor):
-        if rois.ndim != 2 or rois.shape[1] != 5:
-            raise ValueError(f"rois in one tensor must be (K, 5), an image and a box a row, got {tuple(rois.shape)}")
-        image, parts = rois[:, 0], {"rois[:, 1:]": rois[:, 1:]}
-        if rois.device.type == "cpu" and not ((image >= 0) & (image < len(features)) & (image == image.floor())).all():
-            raise ValueError(f"rois[:, 0] must be indices of {len(features)} images, got {image.unique().tolist()}")
-    else:
-        if len(rois) != len(features):
-            raise ValueError(f"rois must be a list of {len(features)}, one tensor (N, 4) per image, got {len(rois)}")
-        parts = {f"rois[{i}]": boxes for i, boxes in enumerate(rois)}
-        each = [torch.full((len(boxes),), i, device=features.device) for i, boxes in enumerate(rois)]
-        image = torch.cat(each)  # (N,)
+    one_tensor = isinstance(rois, Tensor)
+    if one_tensor and (rois.ndim != 2 or rois.shape[1] != 5):
+        raise ValueError(f"rois in one tensor must be (K, 5), an image and a box a row, got {tuple(rois.shape)}")
+    if not one_tensor and len(rois) != len(features):
+        raise ValueError(f"rois must be a list of {len(features)}, one tensor (N, 4) per image, got {len(rois)}")
+    parts = {"rois[:, 1:]": rois[:, 1:]} if one_tensor else {f"rois[{i}]": boxes for i, boxes in enumerate(rois)}
     for name, boxes in parts.items():
         check_boxes(boxes, name)
         check_same_device(features=features, **{name: boxes})
     size = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
     if len(size) != 2 or min(size) < 1:
         raise ValueError(f"output_size must be a count of bins or (rows, columns), at least 1, got {output_size}")
-    boxes = torch.cat(list(parts.values())).detach().to(full_precision(features).dtype)  # (N, 4)
-    return boxes, image.long(), size
+    image, boxes = (rois if one_tensor else _in_one_tensor(rois)).detach().split((1, 4), dim=1)  # (N, 1), (N, 4)
+    if image.device.type == "cpu" and not ((image >= 0) & (image < len(features)) & (image == image.floor())).all():
+        raise ValueError(f"rois[:, 0] must be indices of {len(features)} images, got {image.unique().tolist()}")
+    return boxes.to(full_precision(features).dtype), image.squeeze(1).long(), size
+
+
+def _in_one_tensor(rois: Sequence[Tensor]) -> Tensor:
+    """B x (N_i, 4) -> (N, 5), the index of the image before each box."""
+    return torch.cat([F.pad(full_precision(boxes), (1, 0), value=i) for i, boxes in enumerate(rois)])
