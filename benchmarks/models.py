@@ -97,7 +97,9 @@ def resnet_pair() -> Pair:
 
 
 PAIRS = {"tiny": tiny_pair, "mobilenet_v2": mobilenet_pair, "resnet50_fpn": resnet_pair}
-"""The models whose waits of the host and whose shares of the time are compared with torchvision's."""
+"""The models whose waits for the device and whose shares of the time are compared with torchvision's."""
+IMAGES = {"tiny": ((256, 256), 4), "mobilenet_v2": ((320, 416), 2), "resnet50_fpn": ((320, 416), 2)}
+"""The size, and the number of images in a training step."""
 
 
 def seeded(build: Callable[[], nn.Module], device: torch.device, training: bool) -> nn.Module:

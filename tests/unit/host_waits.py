@@ -1,7 +1,7 @@
 """How often the host has to wait for the device: ``python tests/unit/host_waits.py`` prints a table.
 
-A GPU works through its queue while Python goes on, until Python asks for a value, or for a tensor whose shape depends on
-values. Each of these waits leaves the GPU idle afterwards. They are counted here on a pretended GPU.
+A GPU works through its queue while Python goes on, until Python asks for a value, or for a tensor whose shape depends
+on values. After each of these waits the GPU is idle for a while. They are counted here on a pretended GPU.
 """
 
 from collections import Counter
@@ -16,15 +16,13 @@ from pretended_device import PretendedTensor, pretend, pretended_gpu
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from benchmarks.models import OBJECTS, PAIRS, draw_images, seeded
+from benchmarks.models import IMAGES, OBJECTS, PAIRS, draw_images, seeded
 from benchmarks.operators import random_boxes
 
 VALUES = {"_local_scalar_dense", "equal", "is_nonzero"}
 SHAPES = {"nonzero", "masked_select", "_unique", "_unique2", "unique_dim", "unique_consecutive", "bincount", "nms"}
 """Operators whose result has a shape that depends on values; torchvision's `nms` is one."""
 COPIES = {"_to_copy", "copy_"}
-IMAGES = {"tiny": ((256, 256), 4), "mobilenet_v2": ((320, 416), 2), "resnet50_fpn": ((320, 416), 2)}
-"""Size and number of the images of a training step."""
 
 
 def waits_for(func: Callable, args: tuple, kwargs: dict) -> bool:
@@ -58,9 +56,9 @@ def counted_waits() -> Iterator[Counter[str]]:
         counts["tolist"] += 1
         return to_list(tensor)
 
-    with patch.object(pretended_device, "run", counting), patch.object(PretendedTensor, "tolist", counting_list):
-        with pretended_gpu():
-            yield counts
+    watched = patch.object(pretended_device, "run", counting), patch.object(PretendedTensor, "tolist", counting_list)
+    with watched[0], watched[1], pretended_gpu():
+        yield counts
 
 
 def training_waits(build: Callable[[], nn.Module], size: tuple[int, int], images: int) -> Counter[str]:
@@ -103,5 +101,3 @@ if __name__ == "__main__":
         for what, training in ((f"training step of {images}", True), ("inference", False)):
             found = waits(name, training)
             print(f"| {name}, {what} | {' | '.join(str(one.total()) for one in found)} |", flush=True)
-            if __debug__:
-                print([dict((k, v) for k, v in one.items() if v) for one in found])
