@@ -1,5 +1,6 @@
 """Measuring a row: both sides' times alternately in this process, their peak memory each in a new process."""
 
+import ctypes
 import random
 import statistics
 import subprocess
@@ -20,8 +21,11 @@ Call = Callable[[], object]
 SIDES = ("ours", "theirs")
 SHORTEST_SAMPLE = 2e-3
 """Seconds: a faster call is repeated until a sample takes this long."""
-FEWEST_ROUNDS, MOST_ROUNDS = 5, 60
+FEWEST_ROUNDS, MOST_ROUNDS = 3, 60
+LONG = 1.0
+"""Seconds: of a call that takes longer, the first tells about how long."""
 MEGABYTE = 2**20
+C_LIBRARY = ctypes.CDLL(None) if sys.platform == "linux" else None
 LINUX_STATUS, LINUX_FORGET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -75,7 +79,8 @@ def time_row(row: Row, device: torch.device, threads: int, seconds: float) -> Ti
             torch.cuda.synchronize(device)
         return (clock() - start) / number
 
-    first = {side: (sample(side, 1), sample(side, 1))[1] for side in SIDES}  # the first call warms up
+    first = {side: sample(side, 1) for side in SIDES}  # this warms up; slow calls are not repeated for their length
+    first = {side: sample(side, 1) if taken < LONG else taken for side, taken in first.items()}
     number = {side: max(1, round(SHORTEST_SAMPLE / first[side])) for side in SIDES}
     a_round = sum(first[side] * number[side] for side in SIDES)
     rounds = min(max(round(seconds / a_round), FEWEST_ROUNDS), MOST_ROUNDS)
@@ -98,12 +103,12 @@ def peak_of_new_process(row: Row, side: str, device: torch.device) -> Peak | Non
 
 
 def peak(row: Row, side: str, device: torch.device) -> Peak:
-    """Run one side twice and measure the peak."""
+    """Run one side and measure the peak of a second run: the first also loads the code that it needs."""
     torch.set_num_threads(1)
     call = row.build(device)[SIDES.index(side)]
+    call()
     before = _reset_peak_memory(device)
-    for _ in range(2):
-        call()
+    call()
     after = peak_memory(device)
     return Peak(after, after - before)
 
@@ -124,5 +129,7 @@ def _reset_peak_memory(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif LINUX_FORGET.exists():
+        if hasattr(C_LIBRARY, "malloc_trim"):  # of glibc, which keeps what was freed
+            C_LIBRARY.malloc_trim(0)
         LINUX_FORGET.write_text("5")
     return peak_memory(device)

@@ -19,10 +19,21 @@ from torchvision.models.detection.faster_rcnn import TwoMLPHead as TorchvisionHe
 from benchmarks.measure import Call, Row
 from benchmarks.operators import SAMPLES, random_boxes
 from frcnn_edu import backbones
-from frcnn_edu.faster_rcnn import ROI_SIZE, FasterRCNN, fasterrcnn_tiny, fasterrcnn_vgg16
+from frcnn_edu.config import Options
+from frcnn_edu.faster_rcnn import (
+    ROI_SIZE,
+    FasterRCNN,
+    fasterrcnn_mobilenet_v2,
+    fasterrcnn_resnet50_fpn,
+    fasterrcnn_tiny,
+    fasterrcnn_vgg16,
+)
 
 NUM_CLASSES = 21
 OBJECTS = 5
+
+SMALL: Options = {"min_size": 320, "max_size": 640}
+"""Of the pyramids, which are compared on smaller images."""
 
 Pair = tuple[Callable[[], nn.Module], Callable[[], nn.Module]]
 """Functions that build ours and theirs."""
@@ -42,13 +53,14 @@ def torchvisions(ours: Callable[[], FasterRCNN], body: Callable[[], nn.Module]) 
     """torchvision's detector with the parts and options of `ours`, which is only built on the meta device."""
     with torch.device("meta"):
         pattern = ours()
+    maps = list(getattr(pattern.backbone, "levels", {"": "0"}).values())
     names = inspect.signature(TorchvisionFasterRCNN).parameters
     options = {name: value for name, value in asdict(pattern.config).items() if name in names}
     anchors = pattern.rpn.anchor_generator
     model = TorchvisionFasterRCNN(
         body(),
         rpn_anchor_generator=TorchvisionAnchorGenerator(tuple(anchors.sizes), tuple(anchors.aspect_ratios)),
-        box_roi_pool=ops.MultiScaleRoIAlign(["0"], ROI_SIZE, SAMPLES),
+        box_roi_pool=ops.MultiScaleRoIAlign(maps, ROI_SIZE, SAMPLES),
         box_head=TorchvisionHead(
             pattern.roi_heads.box_head.fc6.in_features, pattern.roi_heads.box_head.fc7.out_features
         ),
@@ -72,6 +84,24 @@ def tiny_pair() -> Pair:
     return ours, lambda: torchvisions(ours, backbones.tiny)
 
 
+def mobilenet_pair() -> Pair:
+    """MobileNetV2 under a pyramid, ours and torchvision's."""
+    ours = partial(fasterrcnn_mobilenet_v2, NUM_CLASSES, **SMALL)
+    return ours, lambda: torchvisions(ours, backbones.mobilenet_v2)
+
+
+def resnet_pair() -> Pair:
+    """ResNet-50 under a pyramid, ours and torchvision's."""
+    ours = partial(fasterrcnn_resnet50_fpn, NUM_CLASSES, **SMALL)
+    return ours, lambda: torchvisions(ours, backbones.resnet50_fpn)
+
+
+PAIRS = {"tiny": tiny_pair, "mobilenet_v2": mobilenet_pair, "resnet50_fpn": resnet_pair}
+"""The models whose waits for the device and whose shares of the time are compared with torchvision's."""
+IMAGES = {"tiny": ((256, 256), 4), "mobilenet_v2": ((320, 416), 2), "resnet50_fpn": ((320, 416), 2)}
+"""The size, and the number of images in a training step."""
+
+
 def seeded(build: Callable[[], nn.Module], device: torch.device, training: bool) -> nn.Module:
     """A model whose weights depend only on the names and shapes of its parameters, so both sides have the same."""
     model = build()
@@ -83,7 +113,9 @@ def seeded(build: Callable[[], nn.Module], device: torch.device, training: bool)
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * (2 / fan_in) ** 0.5)
             elif name.endswith("bias"):
                 parameter.zero_()
-    return model.to(device).train(training)
+    model.to(device).train(training)
+    model.backbone.train()  # batch norms keep the scale of random weights only with the images' own statistics
+    return model
 
 
 def training_call(build: Callable[[], nn.Module], size: tuple[int, int], images: int, device: torch.device) -> Call:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torchvision import ops
 
 UNIT_WEIGHTS = (1.0, 1.0, 1.0, 1.0)
 
@@ -23,8 +24,8 @@ LOG_SCALE_LIMIT = math.log(1000 / 16)
 """Upper limit of dw and dh in `decode_boxes`: a 16-px anchor may grow to 1000 px. Without a limit, a single extreme
 output of an untrained network makes a box exp(10) times as large as its anchor."""
 
-NMS_BLOCK = 128
-"""About how many boxes of a group are compared with each other in one step of `batched_nms`."""
+NMS_PAIRS = 100_000
+"""How many pairs of boxes `batched_nms` compares at once, chosen for speed: few large steps, but in the cache."""
 
 
 class DivergedError(ValueError, FloatingPointError):
@@ -63,8 +64,8 @@ def pairwise_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     width = torch.minimum(right, right2).sub_(torch.maximum(left, left2)).clamp_(min=0)  # (..., N, M)
     height = torch.minimum(bottom, bottom2).sub_(torch.maximum(top, top2)).clamp_(min=0)  # (..., N, M)
     inter = width.mul_(height)  # (..., N, M)
-    union = ((right - left) * (bottom - top) + (right2 - left2) * (bottom2 - top2)).sub_(inter)  # (..., N, M)
-    return inter.div_(union.clamp_(min=torch.finfo(union.dtype).tiny))
+    area = ((right - left) * (bottom - top)).clamp_(min=torch.finfo(inter.dtype).tiny)  # (..., N, 1), never 0
+    return inter.div_((area + (right2 - left2) * (bottom2 - top2)).sub_(inter))
 
 
 def clip_boxes(boxes: Tensor, image_size: tuple[int, int]) -> Tensor:
@@ -79,9 +80,7 @@ def clip_boxes(boxes: Tensor, image_size: tuple[int, int]) -> Tensor:
 
 def remove_small_boxes(boxes: Tensor, min_size: float) -> Tensor:
     """Indices of the boxes whose width and height are both at least `min_size` pixels: (N, 4) -> (K,) int64."""
-    wide_enough = boxes[:, 2] - boxes[:, 0] >= min_size
-    tall_enough = boxes[:, 3] - boxes[:, 1] >= min_size
-    return (wide_enough & tall_enough).nonzero().squeeze(1)
+    return (boxes[:, 2:] - boxes[:, :2] >= min_size).all(dim=1).nonzero().squeeze(1)
 
 
 def encode_boxes(gt_boxes: Tensor, anchors: Tensor, weights: Sequence[float] = UNIT_WEIGHTS) -> Tensor:
@@ -92,8 +91,8 @@ def encode_boxes(gt_boxes: Tensor, anchors: Tensor, weights: Sequence[float] = U
     Raises TypeError or ValueError for invalid boxes, a box without area (whose log is infinite), or arguments of
     different length or device.
     """
-    _check_form(gt_boxes, "gt_boxes")
-    _check_form(anchors, "anchors")
+    check_form(gt_boxes, "gt_boxes")
+    check_form(anchors, "anchors")
     check_same_device(gt_boxes=gt_boxes, anchors=anchors)
     if gt_boxes.shape != anchors.shape:
         raise ValueError(
@@ -120,7 +119,7 @@ def decode_boxes(
     Deltas for K classes, (N, K, 4), give (N, K, 4). dw and dh are clamped to `log_scale_limit`.
     Raises TypeError or ValueError where shapes do not match, values are NaN, or devices differ.
     """
-    _check_form(anchors, "anchors")
+    check_form(anchors, "anchors")
     _check_deltas(deltas, anchors)
     deltas, anchors = full_precision(deltas), full_precision(anchors)
     ax, ay, aw, ah = _center_size(anchors.unsqueeze(1) if deltas.ndim == 3 else anchors)  # (N,) or (N, 1) each
@@ -157,6 +156,11 @@ def batched_nms(
     Raises what `nms` raises, and TypeError where `groups` are not integers.
     """
     _check_nms(boxes, scores, groups, iou_threshold, limit)
+    if boxes.device.type != "cpu" and len(
+        boxes
+    ):  # double, in which a group can be shifted away from others without rounding
+        far = boxes.detach().double() + groups[:, None] * (boxes.detach().abs().max() * 2 + 1)
+        return ops.nms(far, scores.detach().double(), iou_threshold)[:limit]
     order = scores.detach().argsort(descending=True, stable=True)  # (N,) best first
     by_group = order[groups[order].argsort(stable=True)]  # (N,) group by group, best first in each
     sizes = groups[by_group].unique_consecutive(return_counts=True)[1]  # (G,)
@@ -174,7 +178,7 @@ def nms_suppressors(boxes: Tensor, keep: Tensor, iou_threshold: float, groups: T
     boxes, none = full_precision(boxes.detach()), keep.new_full((1,), -1)
     above = _largest_not_above(iou_threshold, boxes.dtype)
     suppressors = [none[:0]]
-    for rows in torch.arange(len(boxes), device=boxes.device).split(NMS_BLOCK):
+    for rows in torch.arange(len(boxes), device=boxes.device).split(1 + NMS_PAIRS // (len(keep) + 1)):
         overlaps = (pairwise_iou(boxes[keep], boxes[rows]) > above) & (keep[:, None] != rows)  # (K, B)
         if groups is not None:
             overlaps &= groups[keep, None] == groups[rows]
@@ -189,17 +193,24 @@ def check_boxes(boxes: Tensor, name: str = "boxes", with_area: bool = False) -> 
     With `with_area` the sides must be longer than 0. Raises TypeError (no tensor, no floats) or ValueError
     (shape, NaN, corners in the wrong order) with the first offending row.
     """
-    _check_form(boxes, name)
+    check_form(boxes, name)
     if boxes.device.type != "cpu" or len(boxes) == 0:
         return
     x1, y1, x2, y2 = boxes.detach().unbind(1)
     width, height = x2 - x1, y2 - y1
-    shortest, longest = (
-        torch.minimum(width, height).amin(),
-        torch.maximum(width, height).amax(),
-    )  # NaN where any side is
+    shortest, longest = torch.minimum(width, height).amin(), torch.maximum(width, height).amax()  # NaN if a side is
     if not (shortest > 0 if with_area else shortest >= 0) or not longest < math.inf:
         raise ValueError(_what_is_wrong(boxes.detach(), name))
+
+
+def check_form(boxes: Tensor, name: str) -> None:
+    """Return if `boxes` is an (N, 4) float tensor, whatever its values; raises TypeError or ValueError."""
+    if not isinstance(boxes, Tensor):
+        raise TypeError(f"{name} must be a tensor of shape (N, 4), got {type(boxes).__name__}; see torch.as_tensor")
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"{name} must have shape (N, 4), rows of x1, y1, x2, y2; got {tuple(boxes.shape)}")
+    if not boxes.is_floating_point():
+        raise TypeError(f"{name} must be floats, got {boxes.dtype}: pixels are continuous here; call .float()")
 
 
 def check_same_device(**tensors: Tensor) -> None:
@@ -233,24 +244,23 @@ def _kept_rows(boxes: Tensor, sizes: Tensor, iou_threshold: float, limit: int | 
     """Rows that NMS keeps, of boxes that lie group by group and best first in each: (N, 4), (G,) -> (K,).
 
     All groups advance together. A step takes the next block of each group, drops the boxes that a kept box suppresses,
-    and runs NMS among the rest. The fewer boxes have been kept, the larger the block: kept times block stays at or
-    below NMS_BLOCK times the number of boxes.
+    and runs NMS among the rest. The smaller the share that has been kept, the larger the block.
     """
     nobody = len(boxes)  # row of an added box without area, which overlaps none: padding for the shorter groups
     boxes = torch.cat((full_precision(boxes), full_precision(boxes).new_zeros(1, 4)))
     above = _largest_not_above(iou_threshold, boxes.dtype)
     end = sizes.cumsum(0).unsqueeze(1)  # (G, 1) one row after each group's last
     start = end - sizes.unsqueeze(1)  # (G, 1)
-    kept, done = torch.full_like(end, nobody), [end.flatten()[:0]]  # kept: (G, K)
-    seen, step = 0, min(NMS_BLOCK, 2 * nobody // max(len(sizes), 1))
+    kept, done, seen = end[:, :0], [end.flatten()[:0]], 0  # kept: (G, K)
     while len(start) > 0:
+        block = math.isqrt(NMS_PAIRS // len(start)) + 1
+        step = min(block * seen // kept.shape[1], seen, nobody - seen) if seen else min(block, nobody)
         rows = start + torch.arange(seen, seen + step, device=start.device)  # (G, step)
-        rows = _pack(rows, rows < end, nobody)
-        rows = _pack(rows, pairwise_iou(boxes[kept], boxes[rows]).amax(dim=1) <= above, nobody)  # (G, B)
+        rows = rows.where(rows < end, nobody)
+        for some in kept.split(NMS_PAIRS // rows.numel() + 1, dim=1) if seen else ():
+            rows = _pack(rows, pairwise_iou(boxes[some], boxes[rows]).amax(dim=1) <= above, nobody)  # (G, B)
         rows = _pack(rows, _survivors(pairwise_iou(boxes[rows], boxes[rows]) > above), nobody)
-        kept = torch.cat((kept, rows), dim=1)  # (G, K)
-        seen = seen + step
-        step = min(NMS_BLOCK * seen // kept.shape[1], seen)
+        kept, seen = torch.cat((kept, rows), dim=1), seen + step  # (G, K)
         open_ = (start + seen < end).squeeze(1)
         if limit is not None:
             open_ &= (kept < nobody).sum(dim=1) < limit
@@ -262,7 +272,9 @@ def _kept_rows(boxes: Tensor, sizes: Tensor, iou_threshold: float, limit: int | 
 
 def _pack(rows: Tensor, stays: Tensor, nobody: int) -> Tensor:
     """The rows of each group that stay, in order, padded with `nobody`: (G, B) -> (G, B')."""
-    rows = rows.masked_fill(~stays, nobody).sort(dim=1).values
+    if len(rows) == 1:
+        return rows[:, stays[0]]
+    rows = rows.where(stays, nobody).sort(dim=1).values
     return rows[:, (rows < nobody).any(dim=0)]
 
 
@@ -272,12 +284,10 @@ def _survivors(overlaps: Tensor) -> Tensor:
     A fixed-point iteration: the best box survives, and every round decides at least one more. Few rounds are usual.
     """
     suppresses = overlaps.triu(diagonal=1).float()  # (G, B, B) row suppresses column
-    survives = suppresses.new_ones(suppresses.shape[:2])
-    while True:
-        before = survives
-        survives = ((before.unsqueeze(1) @ suppresses).squeeze(1) == 0).float()  # (G, B)
-        if torch.equal(survives, before):
-            return survives.bool()
+    survives, before = suppresses.new_ones(suppresses.shape[:2]), None
+    while before is None or not torch.equal(survives, before):
+        before, survives = survives, ((survives.unsqueeze(1) @ suppresses).squeeze(1) == 0).float()  # (G, B)
+    return survives.bool()
 
 
 def _largest_not_above(value: float, dtype: torch.dtype) -> float:
@@ -337,15 +347,6 @@ def _check_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: flo
         raise ValueError(f"limit must be None or a count, got {limit}")
     if scores.device.type == "cpu" and scores.isnan().any():
         raise ValueError(f"scores[{_first(scores.isnan())}] is NaN, so the boxes cannot be sorted by score")
-
-
-def _check_form(boxes: Tensor, name: str) -> None:
-    if not isinstance(boxes, Tensor):
-        raise TypeError(f"{name} must be a tensor of shape (N, 4), got {type(boxes).__name__}; see torch.as_tensor")
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise ValueError(f"{name} must have shape (N, 4), rows of x1, y1, x2, y2; got {tuple(boxes.shape)}")
-    if not boxes.is_floating_point():
-        raise TypeError(f"{name} must be floats, got {boxes.dtype}: pixels are continuous here; call .float()")
 
 
 def _suspect(made: Tensor, *sides: Tensor) -> bool:

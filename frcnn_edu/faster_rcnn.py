@@ -290,11 +290,10 @@ def _detections(batch: ImageBatch, rpn: RPNPass, roi: RoIPass) -> list[Detection
     detections = []
     for i, (proposals, candidates) in enumerate(zip(rpn.proposals, roi.candidates or [], strict=True)):
         kept = candidates.kept
-        boxes = batch.to_original(candidates.clipped[kept], i)
         proposal_index = candidates.proposal_index[kept]
         anchor_index = proposals.anchor_index[proposals.kept[proposal_index]]
-        scores, labels = candidates.scores[kept], candidates.labels[kept]
-        detections.append(Detections(boxes, scores, labels, proposal_index, anchor_index))
+        boxes, scores, labels = (one[kept] for one in (candidates.clipped, candidates.scores, candidates.labels))
+        detections.append(Detections(batch.to_original(boxes, i), scores, labels, proposal_index, anchor_index))
     return detections
 
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from frcnn_edu.boxes import check_boxes, check_same_device
+from frcnn_edu.boxes import check_boxes, check_form, check_same_device
 from frcnn_edu.config import Config
 
 RANGE_SLACK = 0.1
@@ -77,6 +77,14 @@ def check_images(images: Sequence[Tensor], like: Tensor) -> list[Tensor]:
         raise ValueError("images is empty: pass at least one")
     for index, image in enumerate(images):
         _check_image(image, f"images[{index}]", like)
+    # A GPU is waited for once, whatever the number of images.
+    ranges = torch.stack([torch.stack(image.detach().aminmax()) for image in images]).tolist()
+    for index, (low, high) in enumerate(ranges):
+        if not (low >= -RANGE_SLACK and high <= 1 + RANGE_SLACK):
+            raise ValueError(
+                f"images[{index}] must hold values in [0, 1], got {low:g} to {high:g}; divide 0-255 by 255, "
+                "and leave normalisation to the model"
+            )
     return images
 
 
@@ -94,10 +102,14 @@ def check_targets(targets: Sequence[dict[str, Tensor]] | None, images: Sequence[
         if not isinstance(target, dict) or not {"boxes", "labels"} <= set(target):
             found = sorted(target) if isinstance(target, dict) else type(target).__name__
             raise ValueError(f'targets[{index}] must be a dict with "boxes" and "labels", got {found}')
-        parts = {f"targets[{index}][{key!r}]": target[key] for key in ("boxes", "labels")}
-        check_same_device(**{name: part for name, part in parts.items() if isinstance(part, Tensor)}, image=image)
-        _check_target_boxes(target["boxes"], f"targets[{index}]['boxes']", image)
-        _check_labels(target["labels"], f"targets[{index}]['labels']", len(target["boxes"]), num_classes)
+        names = {key: f"targets[{index}][{key!r}]" for key in ("boxes", "labels")}
+        check_same_device(**{names[key]: target[key] for key in names if isinstance(target[key], Tensor)}, image=image)
+        check_form(target["boxes"], names["boxes"])
+        _check_labels(target["labels"], names["labels"], len(target["boxes"]))
+    fits = [_fits(target, image, num_classes) for target, image in zip(targets, images, strict=True)]
+    if fits and not torch.stack(fits).all():  # a GPU is waited for once, whatever the number of images
+        index = fits.index(False)
+        _explain(targets[index], f"targets[{index}]", images[index], num_classes)
 
 
 def _check_image(image: Tensor, name: str, like: Tensor) -> None:
@@ -111,35 +123,41 @@ def _check_image(image: Tensor, name: str, like: Tensor) -> None:
         raise TypeError(f"{name} is {image.dtype}, the model {like.dtype}; convert one with .to(dtype)")
     if image.device != like.device:
         raise ValueError(f"{name} is on {image.device}, the model on {like.device}; move one with .to(device)")
-    low, high = (value.item() for value in image.detach().aminmax())
-    if not (low >= -RANGE_SLACK and high <= 1 + RANGE_SLACK):
-        raise ValueError(
-            f"{name} must hold values in [0, 1], got {low:g} to {high:g}; divide 0-255 by 255, "
-            "and leave normalisation to the model"
-        )
 
 
-def _check_target_boxes(boxes: Tensor, name: str, image: Tensor) -> None:
-    check_boxes(boxes.detach().cpu() if isinstance(boxes, Tensor) else boxes, name, with_area=True)
-    height, width = _size(image)
-    beyond = (boxes < -BORDER_SLACK) | (boxes > boxes.new_tensor((width, height, width, height)) + BORDER_SLACK)
-    if beyond.any():
-        row = int(beyond.any(dim=1).nonzero()[0])
-        raise ValueError(
-            f"{name}[{row}] = {tuple(boxes[row].tolist())} lies outside its image of {width} x {height} px; "
-            "clip it with clip_boxes, or check whether it is x, y, width, height"
-        )
-
-
-def _check_labels(labels: Tensor, name: str, count: int, num_classes: int) -> None:
+def _check_labels(labels: Tensor, name: str, count: int) -> None:
     if not isinstance(labels, Tensor) or labels.dtype != torch.int64 or labels.shape != (count,):
         found = f"{labels.dtype} {tuple(labels.shape)}" if isinstance(labels, Tensor) else type(labels).__name__
         raise ValueError(f"{name} must be an int64 tensor ({count},), a class for each box; got {found}")
-    if count and not (labels.min() >= 1 and labels.max() < num_classes):
+
+
+def _fits(target: dict[str, Tensor], image: Tensor, num_classes: int) -> Tensor:
+    """Whether a target's values are valid: () bool, on its device."""
+    boxes, labels = target["boxes"].detach(), target["labels"]
+    inside = ~_beyond(boxes, image) & (boxes[:, :2] < boxes[:, 2:]).all(dim=1)  # (N,), False where NaN
+    return inside.all() & ((labels >= 1) & (labels < num_classes)).all()
+
+
+def _beyond(boxes: Tensor, image: Tensor) -> Tensor:
+    """Which boxes cross the border of their image by more than the slack: (N, 4) -> (N,) bool."""
+    limits = boxes.new_tensor(2 * _size(image)[::-1]) + BORDER_SLACK  # (4,)
+    return ((boxes < -BORDER_SLACK) | (boxes > limits)).any(dim=1)
+
+
+def _explain(target: dict[str, Tensor], name: str, image: Tensor, num_classes: int) -> None:
+    """Raise ValueError for a target whose values are not valid."""
+    boxes, labels = target["boxes"].detach().cpu(), target["labels"]
+    check_boxes(boxes, f"{name}['boxes']", with_area=True)
+    if (beyond := _beyond(boxes, image)).any():
+        row, (height, width) = int(beyond.nonzero()[0]), _size(image)
         raise ValueError(
-            f"{name} must lie in 1 .. {num_classes - 1} (0 is background, num_classes counts it), "
-            f"got {int(labels.min())} .. {int(labels.max())}"
+            f"{name}['boxes'][{row}] = {tuple(boxes[row].tolist())} lies outside its image of {width} x {height} px; "
+            "clip it with clip_boxes, or check whether it is x, y, width, height"
         )
+    raise ValueError(
+        f"{name}['labels'] must lie in 1 .. {num_classes - 1} (0 is background, num_classes counts it), "
+        f"got {int(labels.min())} .. {int(labels.max())}"
+    )
 
 
 def _normalize(image: Tensor, config: Config) -> Tensor:

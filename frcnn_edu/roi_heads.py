@@ -150,10 +150,8 @@ class RoIHeads(nn.Module):
         pooled, logits, deltas = self.predict(batch, features, rois)
         labels = torch.cat([sample.labels for sample in samples])
         target_deltas = torch.cat([sample.deltas for sample in samples])
-        count = self.mean_count(len(labels), labels.device)
-        loss = self.loss_function(
-            logits, deltas, labels, target_deltas, beta=self.config.box_smooth_l1_beta, count=count
-        )
+        beta, count = self.config.box_smooth_l1_beta, self.mean_count(len(labels), labels.device)
+        loss = self.loss_function(logits, deltas, labels, target_deltas, beta=beta, count=count)
         return RoIPass(rois, pooled, logits, deltas, samples=samples, loss=loss)
 
     def predict(
@@ -173,11 +171,9 @@ class RoIHeads(nn.Module):
         sample = self.sampler(matches.labels)
         labels = torch.zeros_like(sample.indices)  # (S,)
         deltas = boxes.new_zeros(len(sample.indices), 4)  # (S, 4)
-        if len(sample.positive):
-            matched = matches.gt_index[sample.positive]  # (F,)
-            labels[: len(matched)] = gt_labels[matched]
-            weights = self.config.bbox_reg_weights
-            deltas[: len(matched)] = encode_boxes(gt_boxes[matched], boxes[sample.positive], weights)
+        matched, weights = matches.gt_index[sample.positive], self.config.bbox_reg_weights  # (F,)
+        labels[: len(matched)] = gt_labels[matched]
+        deltas[: len(matched)] = encode_boxes(gt_boxes[matched], boxes[sample.positive], weights)
         return RoISample(matches, sample.indices, boxes[sample.indices], labels, deltas)
 
     def detect(

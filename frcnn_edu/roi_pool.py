@@ -11,7 +11,8 @@ reaches the regions.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache, reduce
 
 import torch
 import torch.nn.functional as F
@@ -19,24 +20,24 @@ from torch import Tensor, nn
 
 from frcnn_edu.boxes import box_area, check_boxes, check_same_device, full_precision
 
-POOL_CHANNELS_AT_ONCE, POOL_BINS_AT_ONCE, ALIGN_CHANNELS_AT_ONCE = 64, 512, 256
+POOL_CHANNELS_AT_ONCE, ALIGN_CHANNELS_AT_ONCE = 64, 256
 """Block sizes, chosen for speed; results do not depend on them."""
 CANONICAL_SIZE, CANONICAL_LEVEL = 224, 4
 """A region of 224 x 224, ImageNet's image size, is pooled from level 4, stride 16 (FPN, equation 1)."""
 LEVEL_TOLERANCE = 1e-6
 """torchvision's tolerance: rounding of the area must not put a region of exactly the limit on the lower level."""
 
-Windows = dict[int, dict[int, list[tuple[Tensor, Tensor]]]]
+RoIs = Sequence[Tensor] | Tensor
+"""Regions in pixels as torchvision takes them: a tensor (N_i, 4) for each image, or one (N, 5) of image and box."""
+Windows = list[tuple[int, int, Tensor, Tensor]]
 
 
-def roi_pool(
-    features: Tensor, rois: Sequence[Tensor], output_size: int | tuple[int, int], spatial_scale: float = 1.0
-) -> Tensor:
-    """The maximum of every bin of every region: (B, C, H, W), B x (N_i, 4) -> (N, C, P, P), image after image.
+def roi_pool(features: Tensor, rois: RoIs, output_size: int | tuple[int, int], spatial_scale: float = 1.0) -> Tensor:
+    """The maximum of every bin of every region: (B, C, H, W), N regions -> (N, C, P, P), in the order of the regions.
 
-    Regions are in pixels, `spatial_scale` in cells per pixel. Edges are rounded to whole cells, halves away from zero;
-    the last cell belongs to the region, and neighbouring bins share cells where the region does not divide evenly. A
-    bin without a cell on the map gives 0. Source: Fast R-CNN, section 2.1.
+    For regions see `RoIs`; `spatial_scale` is in cells per pixel. Edges are rounded to whole cells, halves away from
+    zero; the last cell belongs to the region, and neighbouring bins share cells where the region does not divide
+    evenly. A bin without a cell on the map gives 0. Source: Fast R-CNN, section 2.1.
     Raises TypeError or ValueError where features, regions and sizes do not match.
     """
     boxes, image, (rows, columns) = _check_rois(features, rois, output_size)
@@ -44,29 +45,33 @@ def roi_pool(
     top, bottom = _whole_cells(boxes[:, 1], boxes[:, 3], spatial_scale, rows, height)  # (N, P) each
     left, right = _whole_cells(boxes[:, 0], boxes[:, 2], spatial_scale, columns, width)  # (N, P) each
     edges = (image[:, None, None], top[:, :, None], bottom[:, :, None], left[:, None, :], right[:, None, :])
-    bins = [edge.flatten() for edge in torch.broadcast_tensors(*edges)]  # 5 x (M,), M = N * P * P bins
+    bins = torch.stack([edge.flatten() for edge in torch.broadcast_tensors(*edges)])  # (5, M), M = N * P * P bins
     windows = _windows(bins, height, width)
     pooled = []
-    for cells in _slices(features, POOL_CHANNELS_AT_ONCE):
-        table = F.pad(cells.flatten(0, 2), (0, 0, 0, 1))  # (B * H * W + 1, c): the row of zeros is for empty bins
-        pooled.append(table.gather(0, _first_maxima(cells.detach(), windows, len(bins[0]))))  # (M, c)
-    return _join(pooled, len(boxes), rows, columns).to(features.dtype)
+    learns = features.requires_grad and torch.is_grad_enabled()
+    for channels in full_precision(features).transpose(0, 1).split(POOL_CHANNELS_AT_ONCE):  # (c, B, H, W)
+        found = _maxima(channels.detach().flatten(1, 2), windows, bins.shape[1], cells=learns).mT  # (c, M)
+        if learns:
+            table = F.pad(channels.flatten(1), (0, 1))  # (c, B * H * W + 1): the last is 0, for empty bins
+            found = table.gather(1, found.contiguous())
+        pooled.append(found.unflatten(1, (len(boxes), rows * columns)).transpose(0, 1))  # (N, c, P * P)
+    return torch.cat(pooled, dim=1).unflatten(2, (rows, columns)).to(features.dtype)
 
 
 def roi_align(
     features: Tensor,
-    rois: Sequence[Tensor],
+    rois: RoIs,
     output_size: int | tuple[int, int],
     spatial_scale: float = 1.0,
     sampling_ratio: int = 2,
     aligned: bool = False,
 ) -> Tensor:
-    """The mean of every bin of every region at points between cells: (B, C, H, W), B x (N_i, 4) -> (N, C, P, P).
+    """The mean of every bin of every region at points between cells: (B, C, H, W), N regions -> (N, C, P, P).
 
-    Regions are in pixels, `spatial_scale` in cells per pixel. A bin is sampled bilinearly at `sampling_ratio` points in
-    each direction; points more than a cell outside the map count as 0. With `aligned`, the centre of cell i is at
-    i + 0.5; without, as in torchvision's default and the first implementations, at i, and regions span at least one
-    cell. Source: Mask R-CNN, section 3. Raises TypeError or ValueError where the arguments do not match.
+    For regions see `RoIs`; `spatial_scale` is in cells per pixel. A bin is sampled bilinearly at `sampling_ratio`
+    points in each direction; points more than a cell outside the map count as 0. With `aligned`, the centre of cell i
+    is at i + 0.5; without, as in torchvision's default and the first implementations, at i, and regions span at least
+    one cell. Source: Mask R-CNN, section 3. Raises TypeError or ValueError where the arguments do not match.
     """
     boxes, image, (rows, columns) = _check_rois(features, rois, output_size)
     if sampling_ratio < 1:
@@ -79,9 +84,12 @@ def roi_align(
     bag = (len(boxes) * rows * columns, 4 * sampling_ratio**2)  # (M, 4SS) cells for each bin
     cells = (row[:, :, None, :, None] + x[:, None, :, None, :]).reshape(bag)
     weights = (y_weight[:, :, None, :, None] * x_weight[:, None, :, None, :]).reshape(bag)
-    tables = (part.flatten(0, 2) for part in _slices(features, ALIGN_CHANNELS_AT_ONCE))  # (B * H * W, c) each
-    pooled = [F.embedding_bag(cells, table, mode="sum", per_sample_weights=weights) for table in tables]
-    return _join(pooled, len(boxes), rows, columns).to(features.dtype)
+    pooled = []
+    for channels in full_precision(features).split(ALIGN_CHANNELS_AT_ONCE, dim=1):
+        table = channels.movedim(1, 3).contiguous().flatten(0, 2)  # (B * H * W, c)
+        means = F.embedding_bag(cells, table, mode="sum", per_sample_weights=weights)  # (M, c)
+        pooled.append(means.view(len(boxes), rows * columns, table.shape[1]).mT)  # (N, c, P * P)
+    return torch.cat(pooled, dim=1).unflatten(2, (rows, columns)).to(features.dtype)
 
 
 def pyramid_level(boxes: Tensor, lowest: int, highest: int) -> Tensor:
@@ -132,14 +140,10 @@ class MultiScaleRoIPool(nn.Module):
             raise ValueError(f"strides must double from map to map, got {[2**level for level in levels]}")
         if len(maps) == 1:
             return self._pool(maps[0], proposals, levels[0])
-        boxes = torch.cat(list(proposals))  # (N, 4)
-        level_of = pyramid_level(boxes, levels[0], levels[-1])  # (N,)
-        rows_of = torch.arange(len(boxes), device=boxes.device).split([len(one) for one in proposals])
-        order, pooled = [], []
-        for level, one_map in zip(levels, maps, strict=True):
-            mine = [rows[level_of[rows] == level] for rows in rows_of]  # B x (n_i,)
-            pooled.append(self._pool(one_map, [boxes[rows] for rows in mine], level))
-            order += mine
+        rois = _in_one_tensor(proposals)  # (N, 5)
+        level_of = pyramid_level(rois[:, 1:], levels[0], levels[-1])  # (N,)
+        order = [(level_of == level).nonzero().squeeze(1) for level in levels]  # (n,) each
+        pooled = [self._pool(one, rois[rows], level) for one, rows, level in zip(maps, order, levels, strict=True)]
         return torch.cat(pooled).index_select(0, torch.cat(order).argsort())
 
     def _chosen(self, features: Mapping[str, Tensor] | Sequence[Tensor]) -> list[Tensor]:
@@ -147,7 +151,7 @@ class MultiScaleRoIPool(nn.Module):
             return list(features)
         return [features[name] for name in self.featmap_names or features if name != "pool"]
 
-    def _pool(self, feature_map: Tensor, rois: Sequence[Tensor], level: int) -> Tensor:
+    def _pool(self, feature_map: Tensor, rois: RoIs, level: int) -> Tensor:
         if self.operator == "pool":
             return roi_pool(feature_map, rois, self.output_size, 2.0**-level)
         return roi_align(feature_map, rois, self.output_size, 2.0**-level, self.sampling_ratio)
@@ -169,63 +173,50 @@ def _round_half_away(x: Tensor) -> Tensor:
     return whole + (2 * (x - whole)).trunc()
 
 
-def _windows(bins: Sequence[Tensor], height: int, width: int) -> Windows:
-    """Four windows in the corners of each of M bins that cover it; their sides are the largest powers of two that fit.
+def _windows(bins: Tensor, height: int, width: int) -> Windows:
+    """Windows, with sides that are powers of two, that together cover each of M bins: one, two or four in its corners.
 
-    `bins` are the image, top, bottom, left and right of each, (M,) each. The result is keyed by the two exponents,
-    width first: portions of the bins with such windows, (m,), and the windows' rows in the table of all windows of that
-    size, (4 * m,). Empty bins have none.
+    `bins` are the image, top, bottom, left and right of each, (5, M). For each size of a bin that is not empty the
+    result has the windows' height and width, the bins of that size, (m,), and where their k windows are among all
+    windows of that size on the images one below another, (k, m).
     """
     image, top, bottom, left, right = bins
-    tall, wide = _floor_log2(bottom - top), _floor_log2(right - left)  # (M,) each, -1 where empty
-    windows: Windows = {}
-    for j in range(max(wide.unique().tolist(), default=-1) + 1):
-        for i in range(max(tall.unique().tolist(), default=-1) + 1):
-            portions = windows.setdefault(j, {}).setdefault(i, [])
-            for some in ((tall == i) & (wide == j)).nonzero().squeeze(1).split(POOL_BINS_AT_ONCE):  # (m,)
-                y = torch.stack((top[some], bottom[some] - 2**i)).unsqueeze(1)  # (2, 1, m)
-                x = torch.stack((left[some], right[some] - 2**j))  # (2, m)
-                row = image[some] * (height - 2**i + 1) + y  # (2, 1, m)
-                portions.append((some, (row * (width - 2**j + 1) + x).flatten()))
+    size = (bottom - top).clamp(min=0) * (width + 1) + (right - left).clamp(min=0)  # (M,)
+    by_size = size.argsort()
+    sizes, counts = torch.stack(size[by_size].unique_consecutive(return_counts=True)).tolist()
+    windows: Windows = []
+    for one_size, some in zip(sizes, by_size.split(counts), strict=True):
+        tall, wide = divmod(one_size, width + 1)
+        if tall and wide:
+            h, w = 1 << tall.bit_length() - 1, 1 << wide.bit_length() - 1  # the largest powers of two that fit
+            corner = (image[some] * height + top[some]) * (width - w + 1) + left[some]  # (m,)
+            steps = [y * (width - w + 1) + x for y in {0, tall - h} for x in {0, wide - w}]
+            windows.append((h, w, some, torch.stack([corner + step for step in steps])))
     return windows
 
 
-def _floor_log2(sizes: Tensor) -> Tensor:
-    return torch.frexp(sizes.float()).exponent - 1
+def _maxima(features: Tensor, windows: Windows, bins: int, cells: bool) -> Tensor:
+    """The maximum of every bin, (C, B * H, W) -> (M, C), 0 if it is empty.
 
-
-@torch.no_grad()
-def _first_maxima(features: Tensor, windows: Windows, bins: int) -> Tensor:
-    """The first cell, row by row, that holds a bin's maximum: (B, H, W, C) -> (M, C) int64; B * H * W if it is empty.
-
-    A window twice as large is two windows side by side, so doubling repeatedly gives the maxima of all windows.
+    With `cells` instead the first cell, row by row, that holds it, B * H * W if it is empty.
     """
-    nowhere = features[..., 0].numel()
-    number = torch.arange(nowhere, device=features.device, dtype=features.dtype)  # float is fast, and exact below 2**24
-    wide = features, number.view(*features.shape[:3], 1).expand_as(features)
-    found = torch.full((bins, features.shape[3]), nowhere, device=features.device)
-    for j, of_width in windows.items():  # widths first, so that of equal maxima the upper one is found
-        window = wide = _doubled(*wide, 2, 2**j // 2)
-        for i, portions in of_width.items():
-            window = _doubled(*window, 1, 2**i // 2)
-            tables = [table.flatten(0, 2) for table in window]  # maxima and cells, a row per window
-            for some, places in portions:
-                values, cells = (table.index_select(0, places).unflatten(0, (4, len(some))) for table in tables)
-                elsewhere = values.ne_(values.amax(dim=0))  # (4, m, C) 1 where the maximum is not in this window
-                first = cells.add_(elsewhere, alpha=nowhere).amin(dim=0).clamp_(max=nowhere)  # (m, C)
-                found.index_copy_(0, some, first.long())
+    maps, nowhere = features[None].contiguous(memory_format=torch.channels_last), features[0].numel()
+
+    @cache
+    def every_window(h: int, w: int) -> list[Tensor]:  # maxima and their cells, a row for each window
+        both = F.max_pool2d(maps, (h, w), stride=1, return_indices=True)
+        return [one.movedim(1, 3).flatten(0, 2) for one in both]
+
+    empty, dtype = (nowhere, torch.int64) if cells else (0, maps.dtype)
+    found = maps.new_full((bins, len(features)), empty, dtype=dtype)
+    for h, w, some, places in windows:
+        rows = [table.index_select(0, places.flatten()) for table in every_window(h, w)[: 1 + cells]]
+        values, *firsts = (one.unflatten(0, places.shape) for one in rows)  # (k, m, C)
+        best = values.amax(dim=0)  # (m, C)
+        if cells:
+            best = reduce(torch.minimum, firsts[0].add_((values < best) * nowhere))
+        found.index_copy_(0, some, best)
     return found
-
-
-def _doubled(values: Tensor, cells: Tensor, dim: int, step: int) -> tuple[Tensor, Tensor]:
-    """Maxima and the first cells that hold them, over windows twice as long in `dim` as before, which was `step`."""
-    if step == 0:
-        return values, cells
-    length = values.shape[dim] - step
-    near, far = values.narrow(dim, 0, length), values.narrow(dim, step, length)
-    farther = (far - near).gt_(0)  # 1 where only the far half has the maximum
-    first = torch.lerp(cells.narrow(dim, 0, length), cells.narrow(dim, step, length), farther)
-    return torch.maximum(near, far), first
 
 
 def _points(low: Tensor, high: Tensor, bins: int, samples: int, size: int, aligned: bool) -> tuple[Tensor, Tensor]:
@@ -244,33 +235,30 @@ def _points(low: Tensor, high: Tensor, bins: int, samples: int, size: int, align
     return cells.long().flatten(2), weights.flatten(2)
 
 
-def _slices(features: Tensor, channels_at_once: int) -> Iterator[Tensor]:
-    """(B, C, H, W) -> contiguous (B, H, W, c), a slice of the channels at a time, in at least float32."""
-    for channels in full_precision(features).split(channels_at_once, dim=1):
-        yield channels.movedim(1, 3).contiguous()
-
-
-def _join(pooled: Sequence[Tensor], regions: int, rows: int, columns: int) -> Tensor:
-    """Slices (N * P * P, c) that cover all channels -> (N, C, P, P)."""
-    parts = [part.view(regions, rows * columns, part.shape[1]).transpose(1, 2) for part in pooled]
-    return torch.cat(parts, dim=1).unflatten(2, (rows, columns))
-
-
 def _check_rois(
-    features: Tensor, rois: Sequence[Tensor], output_size: int | tuple[int, int]
+    features: Tensor, rois: RoIs, output_size: int | tuple[int, int]
 ) -> tuple[Tensor, Tensor, tuple[int, int]]:
     """All regions (N, 4), the index of each one's image (N,), and the grid's size; raises TypeError or ValueError."""
     if features.ndim != 4 or not features.is_floating_point():
         raise ValueError(f"features must be floats (B, C, H, W), got {features.dtype} {tuple(features.shape)}")
-    if isinstance(rois, Tensor) or len(rois) != len(features):
-        got = f"a tensor {tuple(rois.shape)}" if isinstance(rois, Tensor) else f"{len(rois)}"
-        raise ValueError(f"rois must be a list of {len(features)}, one tensor (N, 4) per image, got {got}")
-    for i, boxes in enumerate(rois):
-        check_boxes(boxes, f"rois[{i}]")
-        check_same_device(features=features, **{f"rois[{i}]": boxes})
+    one_tensor = isinstance(rois, Tensor)
+    if one_tensor and (rois.ndim != 2 or rois.shape[1] != 5):
+        raise ValueError(f"rois in one tensor must be (K, 5), an image and a box a row, got {tuple(rois.shape)}")
+    if not one_tensor and len(rois) != len(features):
+        raise ValueError(f"rois must be a list of {len(features)}, one tensor (N, 4) per image, got {len(rois)}")
+    parts = {"rois[:, 1:]": rois[:, 1:]} if one_tensor else {f"rois[{i}]": boxes for i, boxes in enumerate(rois)}
+    for name, boxes in parts.items():
+        check_boxes(boxes, name)
+        check_same_device(features=features, **{name: boxes})
     size = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
     if len(size) != 2 or min(size) < 1:
         raise ValueError(f"output_size must be a count of bins or (rows, columns), at least 1, got {output_size}")
-    counts = torch.tensor([len(boxes) for boxes in rois], device=features.device)
-    image = torch.arange(len(rois), device=features.device).repeat_interleave(counts)  # (N,)
-    return torch.cat(list(rois)).detach().to(full_precision(features).dtype), image, size
+    image, boxes = (rois if one_tensor else _in_one_tensor(rois)).detach().split((1, 4), dim=1)  # (N, 1), (N, 4)
+    if image.device.type == "cpu" and not ((image >= 0) & (image < len(features)) & (image == image.floor())).all():
+        raise ValueError(f"rois[:, 0] must be indices of {len(features)} images, got {image.unique().tolist()}")
+    return boxes.to(full_precision(features).dtype), image.squeeze(1).long(), size
+
+
+def _in_one_tensor(rois: Sequence[Tensor]) -> Tensor:
+    """B x (N_i, 4) -> (N, 5), the index of the image before each box."""
+    return torch.cat([F.pad(full_precision(boxes), (1, 0), value=i) for i, boxes in enumerate(rois)])

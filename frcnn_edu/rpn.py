@@ -9,6 +9,7 @@ difference. Difference from torchvision: only the top-k anchors are decoded, not
 torchvision's (top-k, clip, drop small, NMS); the paper's (drop small, then top-k) is an option.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -178,9 +179,8 @@ class RegionProposalNetwork(nn.Module):
             matches = self.matcher(iou)
         sample = self.sampler(matches.labels)
         deltas = anchors.new_zeros(len(sample.indices), 4)  # (S, 4)
-        if len(sample.positive):
-            matched = gt_boxes[matches.gt_index[sample.positive]]  # (P, 4)
-            deltas[: len(sample.positive)] = encode_boxes(matched, anchors[sample.positive])
+        matched = gt_boxes[matches.gt_index[sample.positive]]  # (P, 4)
+        deltas[: len(matched)] = encode_boxes(matched, anchors[sample.positive])
         return AnchorTargets(matches, sample.indices, matches.labels[sample.indices], deltas)
 
     def loss(
@@ -209,20 +209,21 @@ def _anchor_rows(level: Tensor, values: int) -> Tensor:
 def _top_per_level(logits: Tensor, level_sizes: Sequence[tuple[int, int, int]], top_n: int) -> tuple[Tensor, Tensor]:
     """The `top_n` anchors of highest logit on each level, best first, and the level of each."""
     chosen, levels, start = [], [], 0
-    for level, (per_cell, rows, columns) in enumerate(level_sizes):
-        count = per_cell * rows * columns
-        top = _highest(logits[start : start + count], min(top_n, count))
+    for level, some in enumerate(logits.split([math.prod(size) for size in level_sizes])):
+        top = _highest(some, min(top_n, len(some)))
         chosen.append(top + start)
         levels.append(torch.full_like(top, level))
-        start += count
+        start += len(some)
     return torch.cat(chosen), torch.cat(levels)
 
 
 def _highest(logits: Tensor, count: int) -> Tensor:
     """Where the `count` highest are, best first, of equal ones the earlier first; `topk` leaves that order open."""
     lowest = logits.topk(count).values[-1]
-    rows = (~(logits < lowest)).nonzero().squeeze(1)  # NaN is kept, as `topk` keeps it
-    return rows[logits[rows].argsort(descending=True, stable=True)[:count]]
+    ties, above = logits == lowest, ~(logits <= lowest)  # NaN is kept, as `topk` keeps it
+    chosen = above | (ties & (ties.cumsum(0) <= count - above.sum()))
+    rows = torch.searchsorted(chosen.cumsum(0), torch.arange(1, count + 1, device=logits.device))  # like nonzero,
+    return rows[logits[rows].argsort(descending=True, stable=True)]  # but no GPU is waited for: the number is known
 
 
 def _at_least(boxes: Tensor, min_size: float) -> Tensor:

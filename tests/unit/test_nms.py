@@ -11,8 +11,9 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torchvision import ops
 
-from frcnn_edu.boxes import NMS_BLOCK, batched_nms, box_iou, nms, nms_suppressors
+from frcnn_edu.boxes import NMS_PAIRS, batched_nms, box_iou, nms, nms_suppressors
 
+NMS_BLOCK = math.isqrt(NMS_PAIRS) + 1
 THRESHOLDS = st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.6, 0.7, 1.0])
 COUNTS = st.one_of(st.integers(0, 40), st.integers(NMS_BLOCK - 2, NMS_BLOCK + 2), st.integers(41, 500))
 THREE = torch.tensor([[0.0, 0.0, 10.0, 10.0], [1.0, 0.0, 11.0, 10.0], [20.0, 0.0, 30.0, 10.0]])

@@ -198,7 +198,7 @@ def test_points_up_to_one_cell_outside_count_and_none_beyond():
 def test_slices_of_channels_and_portions_of_bins_keep_their_order(monkeypatch, name, channels):
     monkeypatch.setattr(module, "POOL_CHANNELS_AT_ONCE", 4)
     monkeypatch.setattr(module, "ALIGN_CHANNELS_AT_ONCE", 4)
-    monkeypatch.setattr(module, "POOL_BINS_AT_ONCE", 5)
+
     features, rois = draw_features(2, (7, 9), 1, channels), [draw_rois(3, (7, 9), 0.25, seed) for seed in (2, 3)]
     arguments = (features, rois, 3, 0.25, *((2,) if name == "roi_align" else ()))
     values, gradient = with_gradient(getattr(module, name), *arguments)
@@ -206,6 +206,18 @@ def test_slices_of_channels_and_portions_of_bins_keep_their_order(monkeypatch, n
     torch.testing.assert_close(values, expected, **TOLERANCE)
     torch.testing.assert_close(gradient, expected_gradient, **TOLERANCE)
     assert values.is_contiguous()
+
+
+@pytest.mark.parametrize("name", ["roi_pool", "roi_align"])
+@pytest.mark.parametrize("images", [[], [0, 0, 1], [1, 0, 2, 0, 2]])
+def test_regions_may_come_in_one_tensor_with_their_images_in_any_order(name, images):
+    features, boxes = draw_features(3, (7, 9), 1), draw_rois(len(images), (7, 9), 0.25, 2)
+    rois = torch.cat((torch.tensor(images, dtype=torch.float32)[:, None], boxes), dim=1)
+    arguments = (features, rois, 3, 0.25, *((2,) if name == "roi_align" else ()))
+    values, gradient = with_gradient(getattr(module, name), *arguments)
+    expected, expected_gradient = with_gradient(getattr(ops, name), *arguments)
+    torch.testing.assert_close(values, expected, **TOLERANCE)
+    torch.testing.assert_close(gradient, expected_gradient, **TOLERANCE)
 
 
 @pytest.mark.parametrize("operator", [roi_pool, roi_align])
@@ -269,8 +281,13 @@ def test_what_does_not_fit_is_refused(operator):
         operator(features.long(), rois, 2)
     with pytest.raises(ValueError, match=r"rois must be a list of 2, one tensor \(N, 4\) per image, got 1$"):
         operator(features, rois[:1], 2)
-    with pytest.raises(ValueError, match=r"rois must be a list of 2, .* got a tensor \(2, 4\)"):
+    with pytest.raises(ValueError, match=r"rois in one tensor must be \(K, 5\), .* got \(2, 4\)"):
         operator(features, torch.cat(rois), 2)
+    for image in (2.0, -1.0, 0.5, math.nan):
+        with pytest.raises(ValueError, match=r"rois\[:, 0\] must be indices of 2 images, got"):
+            operator(features, torch.tensor([[image, 0.0, 0.0, 3.0, 3.0]]), 2)
+    with pytest.raises(ValueError, match=r"rois\[:, 1:\]\[0\] is .*, with x2 < x1 or y2 < y1"):
+        operator(features, torch.tensor([[0.0, 3.0, 0.0, 1.0, 3.0]]), 2)
     with pytest.raises(ValueError, match=r"rois\[1\]\[0\] is .*, with x2 < x1 or y2 < y1"):
         operator(features, [rois[0], rois[1][:, [2, 3, 0, 1]]], 2)
     with pytest.raises(TypeError, match=r"rois\[0\] must be floats"):
