@@ -7,6 +7,7 @@ the palette's.
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from torch import Tensor
 
 from frcnn_edu.viz.axes import show_image
@@ -52,8 +53,8 @@ def draw_heat_map(
     colors = mpl.colormaps[COLOR_MAP]
     overlay = ax.imshow(values, colors, alpha=alpha, vmin=low, vmax=high, extent=extent, interpolation="nearest")
     ax.set(xlim=(0, width), ylim=(height, 0))
-    bar = ax.figure.colorbar(overlay, ax=ax, label=label, shrink=0.8, pad=0.02)
-    bar.solids.set_alpha(1)  # no photograph lies under it
+    opaque = ScalarMappable(overlay.norm, colors)  # no photograph lies under the bar
+    ax.figure.colorbar(opaque, ax=ax, label=label, shrink=0.8, pad=0.02)
     return ax
 
 

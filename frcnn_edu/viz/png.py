@@ -19,8 +19,8 @@ def figure_png(figure: "Figure") -> bytes:
 def with_few_colors(picture: Image.Image) -> bytes:
     """The picture as a PNG of at most 256 colours."""
     rgba = picture.convert("RGBA")
-    opaque = rgba.getextrema()[3][0] == 255
-    few = rgba.convert("RGB").quantize() if opaque else rgba.quantize(method=Image.Quantize.FASTOCTREE)
+    lowest, _ = rgba.getchannel("A").getextrema()
+    few = rgba.convert("RGB").quantize() if lowest == 255 else rgba.quantize(method=Image.Quantize.FASTOCTREE)
     file = io.BytesIO()
     few.save(file, "PNG", optimize=True)
     return file.getvalue()

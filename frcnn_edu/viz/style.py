@@ -6,6 +6,7 @@ into files stays black on white.
 
 import sys
 from functools import cache
+from typing import Any
 
 import matplotlib as mpl
 
@@ -21,7 +22,7 @@ INKED = (
     "legend.edgecolor",
     "hatch.color",
 )
-STYLE = dict.fromkeys(INKED, MIDTONE) | {"axes.facecolor": "none", "savefig.facecolor": "none"}
+STYLE: dict[Any, str] = dict.fromkeys(INKED, MIDTONE) | {"axes.facecolor": "none", "savefig.facecolor": "none"}
 
 
 def ink() -> str:

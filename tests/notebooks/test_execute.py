@@ -15,11 +15,17 @@ from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from PIL import Image
 
-from frcnn_edu.explorers.page_state import KIND
+from frcnn_edu.explorers.page_state import KEEPING, KIND
 from frcnn_edu.site.live import shipped_buffers
 
 sys.path.insert(0, str(NOTEBOOKS))
 import execute
+
+
+@pytest.fixture(autouse=True)
+def keeping_ends(monkeypatch):
+    """The runner sets a variable for its kernels, which explorers of later tests would read."""
+    monkeypatch.setenv(KEEPING, "")
 
 
 def png(pixels: np.ndarray) -> str:

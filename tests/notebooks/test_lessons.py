@@ -111,6 +111,8 @@ def test_a_cell_that_answers_a_question_hides_its_code(lesson):
     assert compared
     shown = [cell["id"] for cell in compared if not cell["metadata"].get("jupyter", {}).get("source_hidden")]
     assert shown == [], "run `make notebooks`"
+    first_lines = [cell["source"].splitlines()[0] for cell in compared]
+    assert [line for line in first_lines if ".compare(" in line] == [], "JupyterLab shows a folded cell's first line"
 
 
 def test_what_a_learner_opens_hides_it_too(lesson, tmp_path):

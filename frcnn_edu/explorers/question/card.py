@@ -194,7 +194,7 @@ def _closed(picture: "Axes | Figure | None") -> bytes:
 
     from frcnn_edu.viz.png import figure_png
 
-    figure: Figure = getattr(picture, "figure", picture)
+    figure: Any = getattr(picture, "figure", picture)
     pyplot.close(figure)
     return figure_png(figure)
 
