@@ -373,7 +373,7 @@ ADVICE = {
     DUPLICATE: "Duplicates: lower `box_nms_thresh`, or look whether objects are annotated twice.",
     CLASS: "Wrong classes: look at pairs that are mistaken for each other. Do people tell them apart here? If they do, "
     "add examples of the rarer one.",
-    LOCALISATION: "Loose boxes: look how tightly the objects are annotated, choose anchors that fit, train longer.",
+    LOCALISATION: "Loose boxes: train longer, choose anchors that fit, look how tightly the objects are annotated.",
     BACKGROUND: "Detections on background: first look whether they are objects that nobody has drawn. If they are "
     "none, train longer, or add photographs that show such things, without boxes.",
     MISSED: "Missed objects: are they small, cut off or hidden? Try more steps, a lower score, larger pictures, more "
