@@ -115,7 +115,7 @@ class Pyramid(nn.Module):
 
     def forward(self, x: Tensor) -> OrderedDict[str, Tensor]:
         """Images (B, 3, H, W) -> maps (B, C, H / stride, W / stride) named "0", "1", ... and perhaps "pool"."""
-        x = x.contiguous(memory_format=torch.channels_last)  # a third faster on a CPU, where depthwise layers dominate
+        x = x.contiguous(memory_format=torch.channels_last)  # a tenth faster on a CPU
         maps = OrderedDict()
         for name, child in self.body.items():
             x = child(x)
