@@ -81,6 +81,7 @@ def joined(model):
     return torch.cat([weights.flatten() for weights in model.state_dict().values()])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="forks processes that have PyTorch loaded")
 def test_two_nodes_train_as_one_process_though_one_of_them_is_lost_and_replaced(tmp_path, start_node):
     words, out = training(tmp_path / "shared"), tmp_path / "shared"
