@@ -5,6 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := -m pip --disable-pip-version-check
 PYTEST := $(PY) -m pytest --nbval-lax --nbval-current-env
+UNLESS_SLOW := $(if $(filter yes,$(SLOW)),, and not slow)
 
 # uv installs where it is on the PATH, pip elsewhere; both take the versions in constraints.txt.
 UV := $(shell command -v uv 2>/dev/null)
@@ -42,10 +43,12 @@ lint: $(VENV)/.test  ## check style, layers and types of Python and of the explo
 	$(PY) -m mypy
 	$(PY) tests/js/node_tools.py
 
-# What measures time runs last and alone; pytest exits with 5 where ARGS picks no such test.
-test: lint  ## lint, then unit, property, script, notebook and browser tests; ARGS="-k boxes" picks some
-	$(PYTEST) -n 2 --dist loadfile -m "not timing" $(ARGS) tests $(wildcard notebooks/*.ipynb)
-	$(PYTEST) -m timing $(ARGS) tests || test $$? -eq 5
+# What measures time runs last and alone; pytest exits with 5 where ARGS picks no such test. Those marked `slow` are of
+# what few changes touch: the walls round hand-ins, exports, the site, the wheel, real trainings.
+test: lint  ## lint, then unit, script, notebook and browser tests; ARGS="-k boxes" picks some, SLOW=yes takes the slow ones too
+	$(PYTEST) -n 2 --dist loadfile -m "not timing$(UNLESS_SLOW)" $(ARGS) tests $(wildcard notebooks/*.ipynb)
+	$(PYTEST) -m "timing$(UNLESS_SLOW)" $(ARGS) tests || test $$? -eq 5
+	@$(if $(UNLESS_SLOW),echo "The slow tests were left out; make test SLOW=yes runs them too, as .ci/run does.")
 
 page: $(VENV)/.page  ## open a page to drop photographs on; WEIGHTS=runs/bccd answers with a detector of your own
 	@exec $(PY) -m frcnn_edu page $(OPENING) $(if $(WEIGHTS),--weights "$(WEIGHTS)")

@@ -34,7 +34,7 @@ LIMITS = {"seconds_per_cell": 2.0, "memory": 0.5, "disk": 0.1, "threads": 50}
 NOBODY = 65534
 USERS = ["root", "an ordinary user"] if os.getuid() == 0 else ["an ordinary user"]
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @dataclass

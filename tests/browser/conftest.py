@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 from jupyterlab_driver import CHROMIUM_FLAGS, NO_CHROMIUM, LabServer, Notebook, find_chromium
 from lesson_driver import SCREEN
+
+from frcnn_edu.site import exporter
+from frcnn_edu.site.playground.build import write as write_playground
 
 VIEWPORT = {"width": 1280, "height": 900}
 RUN_TIMEOUT = 240
@@ -31,6 +35,24 @@ def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
     server = LabServer(tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("jupyter"))
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def playground_folder(made_once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """The playground's page."""
+    return made_once("playground", write_playground)
+
+
+@pytest.fixture(scope="session")
+def site_folder(made_once: Callable[[str, Callable[[Path], object]], Path], playground_folder: Path) -> Path:
+    """The whole site, as `make site` writes it; the files of the playground are copied."""
+
+    def make(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(exporter, "write_playground", lambda to: copytree(playground_folder, to, dirs_exist_ok=True))
+            exporter.write_site(folder)
+
+    return made_once("site", make)
 
 
 @pytest.fixture(scope="module")

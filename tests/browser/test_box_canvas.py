@@ -401,9 +401,20 @@ def test_a_movement_of_a_slider_sets_it_once_and_is_one_message(hand, shown):
     assert shown.page.evaluate("messages") == 3
 
 
-def test_in_jupyterlab_the_live_canvas_is_shown_and_keys_reach_it(open_notebook):
-    notebook = open_notebook([MAKE_CANVAS], name="canvas.ipynb")
-    notebook.run_all()
+@pytest.fixture(scope="module")
+def lab(open_notebook):
+    """A canvas in JupyterLab."""
+    return open_notebook([MAKE_CANVAS])
+
+
+@pytest.fixture
+def notebook(lab):
+    """The same, made anew."""
+    lab.run_all()
+    return lab
+
+
+def test_in_jupyterlab_the_live_canvas_is_shown_and_keys_reach_it(notebook):
     hand = Hand(notebook)
     assert hand.root.is_visible()
     assert hand.page.locator(".jp-OutputArea-output img").count() == 0, "the static picture is shown as well"
@@ -421,9 +432,7 @@ def test_in_jupyterlab_the_live_canvas_is_shown_and_keys_reach_it(open_notebook)
     assert notebook.problems() == {}
 
 
-def test_a_reloaded_page_shows_what_the_hand_did(open_notebook):
-    notebook = open_notebook([MAKE_CANVAS], name="reload.ipynb")
-    notebook.run_all()
+def test_a_reloaded_page_shows_what_the_hand_did(notebook):
     Hand(notebook).drag((140, 140), (170, 160))
     notebook.wait_until("not canvas.dragging")
     notebook.page.evaluate("jupyterapp.commands.execute('docmanager:save')")
@@ -548,16 +557,14 @@ def test_filtering_5000_boxes_keeps_up(crowd):
     assert ms <= KERNEL_MS * NOISE
 
 
-def test_a_slider_that_needs_the_kernel_answers_in_time(open_notebook):
+def test_a_slider_that_needs_the_kernel_answers_in_time(notebook):
     """From the key press to the heat map that Python computed, as bytes, being on the canvas."""
-    crowd = open_notebook([MAKE_CANVAS], name="kernel.ipynb")
-    crowd.run_all()
-    crowd.execute(
+    notebook.execute(
         "ramp = np.linspace(0, 1, 25)\n"
         "slope = np.add.outer(ramp, ramp) / 2\n"
         "canvas.observe(lambda change: canvas.set_heatmap(slope * change['new'], 16), 'min_score')"
     )
-    hand = Hand(crowd)
+    hand = Hand(notebook)
     hand.slider("Score at least").focus()
     hand.settle()
     times = [
@@ -581,15 +588,29 @@ def test_a_slider_that_needs_the_kernel_answers_in_time(open_notebook):
     ]
     print(f"slider through the kernel: {statistics.median(times):.0f} ms from key to picture (median of {UPDATES})")
     assert statistics.median(times) <= KERNEL_MS * NOISE
-    assert crowd.problems() == {}
+    assert notebook.problems() == {}
 
 
-@pytest.mark.parametrize(("dpr", "dark"), [(1, False), (2, True)])
-def test_sharp_and_legible_on_every_screen(open_notebook, dpr, dark):
-    """As many device pixels as the screen has, and text that stands out from its ground at 4.5 to 1."""
-    notebook = open_notebook([MAKE_CANVAS], name="screen.ipynb", dpr=dpr, dark=dark)
+ABOVE = ["print('\\n' * 100)"] * 3
+MAKE_EXPLORER = """
+import torch
+from frcnn_edu.explorers.lesson_02_iou_labeling import LabelExplorer
+LabelExplorer(torch.rand(3, 128, 128), torch.tensor([[20.0, 20, 90, 100]]), sizes=(32, 64))
+"""
+
+
+@pytest.fixture(scope="module")
+def dark(open_notebook):
+    """A canvas and, far below it, an explorer, in the dark, on a screen of two device pixels a CSS pixel."""
+    notebook = open_notebook([MAKE_CANVAS, *ABOVE, MAKE_EXPLORER], dpr=2, dark=True)
     notebook.run_all()
-    hand = Hand(notebook)
+    return notebook
+
+
+@pytest.mark.parametrize(("name", "dpr"), [("notebook", 1), ("dark", 2)])
+def test_sharp_and_legible_on_every_screen(request, name, dpr):
+    """As many device pixels as the screen has, and text that stands out from its ground at 4.5 to 1."""
+    hand = Hand(request.getfixturevalue(name))
     widths = hand.stage.evaluate("stage => [...stage.querySelectorAll('canvas')].map(c => c.width / c.clientWidth)")
     assert widths == [dpr] * 3
     hand.move(80, 80)
@@ -638,15 +659,10 @@ LIGHT_PIXELS = """chart => {
 }"""
 
 
-def test_a_chart_that_was_drawn_before_it_was_seen_is_written_in_the_themes_ink(open_notebook):
-    above = ["print('\\n' * 100)"] * 3
-    made = "import torch\nfrom frcnn_edu.explorers.lesson_02_iou_labeling import LabelExplorer\n"
-    made += "LabelExplorer(torch.rand(3, 128, 128), torch.tensor([[20.0, 20, 90, 100]]), sizes=(32, 64))"
-    notebook = open_notebook([*above, made], name="ink.ipynb", dark=True)
-    notebook.run_all()
-    notebook.page.evaluate(f"{NOTEBOOK}.content.scrollToItem({len(above)}, 'start')")
-    chart = notebook.page.locator(".explorer-chart").first
+def test_a_chart_that_was_drawn_before_it_was_seen_is_written_in_the_themes_ink(dark):
+    dark.page.evaluate(f"{NOTEBOOK}.content.scrollToItem({1 + len(ABOVE)}, 'start')")
+    chart = dark.page.locator(".explorer-chart").first
     chart.wait_for()
-    notebook.settle()
+    dark.settle()
     assert chart.evaluate(LIGHT_PIXELS) > 50
-    assert notebook.problems() == {}
+    assert dark.problems() == {}

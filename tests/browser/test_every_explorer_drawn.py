@@ -40,7 +40,10 @@ CONTRASTS = """() => {
 }"""
 
 
-@pytest.fixture(scope="module", params=SCREENS)
+BESIDE_LIGHT = [pytest.param(name, marks=pytest.mark.slow) for name in SCREENS if name != "light"]
+
+
+@pytest.fixture(scope="module", params=["light", *BESIDE_LIGHT])
 def screen(request, chromium):
     width, dark = SCREENS[request.param]
     context = chromium.new_context(viewport={"width": width, "height": 1100})
@@ -48,7 +51,7 @@ def screen(request, chromium):
     context.close()
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(scope="module", params=NAMES)
 def shown(request, screen):
     context, dark = screen
     shown = BlankPage(context, WORLD.makers()[request.param](), dark)
@@ -64,25 +67,7 @@ def test_it_draws_fits_the_page_and_can_be_read(shown):
     assert shown.page.evaluate(CONTRASTS) == []
 
 
-def test_taken_off_the_page_it_leaves_nothing_behind(chromium):
-    """No listener on the model, no element; and what is written anew replaces what was written before."""
-    context = chromium.new_context()
-    for name in ("IoUExplorer", "GridExplorer", "PoolingExplorer", "BoxCanvas"):
-        shown = BlankPage(context, WORLD.makers()[name]())
-        figures = "document.querySelectorAll('.explorer-figures > span').length"
-        before = shown.page.evaluate(figures)
-        shown.page.evaluate("Object.values(model.handlers).flat().forEach(act => act())")
-        shown.settle()
-        assert shown.page.evaluate(figures) == before
-        assert shown.page.evaluate("document.querySelectorAll('.explorer-columns > *').length") in (0, 2)
-        shown.page.evaluate("views.splice(0).forEach(destroy => destroy())")
-        assert shown.page.evaluate("Object.values(model.handlers).flat().length") == 0, name
-        assert shown.page.locator(".box-canvas-stage").count() == 0
-        assert shown.problems == []
-        shown.close()
-    context.close()
-
-
+@pytest.mark.parametrize("screen", ["light", BESIDE_LIGHT[-1]], indirect=True)  # in the dark only the colours differ
 def test_mouse_and_keyboard_reach_all_of_it(shown):
     """The pointer over the picture, a drag, and every control by its keys; it never says 'undefined' or NaN."""
     page, before = shown.page, shown.widget.get_state()
@@ -117,3 +102,22 @@ def test_mouse_and_keyboard_reach_all_of_it(shown):
     said = page.locator("body").inner_text()
     assert not re.search(r"\b(undefined|NaN|Infinity|null|\[object)", said), said
     assert shown.widget.get_state() != before, "Python has heard of nothing"
+
+
+def test_taken_off_the_page_it_leaves_nothing_behind(chromium):
+    """No listener on the model, no element; and what is written anew replaces what was written before."""
+    context = chromium.new_context()
+    for name in ("IoUExplorer", "GridExplorer", "PoolingExplorer", "BoxCanvas"):
+        shown = BlankPage(context, WORLD.makers()[name]())
+        figures = "document.querySelectorAll('.explorer-figures > span').length"
+        before = shown.page.evaluate(figures)
+        shown.page.evaluate("Object.values(model.handlers).flat().forEach(act => act())")
+        shown.settle()
+        assert shown.page.evaluate(figures) == before
+        assert shown.page.evaluate("document.querySelectorAll('.explorer-columns > *').length") in (0, 2)
+        shown.page.evaluate("views.splice(0).forEach(destroy => destroy())")
+        assert shown.page.evaluate("Object.values(model.handlers).flat().length") == 0, name
+        assert shown.page.locator(".box-canvas-stage").count() == 0
+        assert shown.problems == []
+        shown.close()
+    context.close()

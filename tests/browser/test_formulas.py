@@ -12,21 +12,28 @@ STAR = "mjx-c.mjx-c2217"
 """How MathJax's output names an asterisk."""
 
 
-def displayed(path):
-    """The cells of a lesson that hold a displayed formula: index and source."""
-    found = enumerate(cells(path))
-    return [(n, cell["source"]) for n, cell in found if cell["cell_type"] == "markdown" and "$$" in cell["source"]]
+@pytest.fixture(scope="module")
+def notebook(open_notebook):
+    return open_notebook([{**cell, "id": f"formulas-{number}"} for number, (_, cell) in enumerate(SHOWN)])
 
 
-@pytest.mark.parametrize("path", [one for one in LESSONS if displayed(one)], ids=lambda path: path.stem)
-def test_displayed_formulas_are_typeset(path, open_notebook):
-    notebook = open_notebook(path)
-    for number, source in displayed(path):
-        notebook.page.evaluate(f"{NOTEBOOK}.content.scrollToItem({number}, 'start')")
-        cell = notebook.page.locator(f'[data-windowed-list-index="{number}"]')
-        formulas = cell.locator("mjx-container[display='true']")
-        formulas.first.wait_for()
-        assert formulas.count() == source.count("$$") // 2
-        assert "$$" not in cell.inner_text()
-        stars = len(re.findall(r"\^\{?\*|\^\\ast", "".join(re.findall(r"\$\$(.*?)\$\$", source, re.DOTALL))))
-        assert formulas.locator(STAR).count() >= stars
+def shown():
+    """Every cell of a lesson that holds a displayed formula, and its lesson."""
+    found = [(path, cell) for path in LESSONS for cell in cells(path, "markdown")]
+    return [(path.stem, cell) for path, cell in found if "$$" in cell["source"]]
+
+
+SHOWN = shown()
+
+
+@pytest.mark.parametrize("number", range(len(SHOWN)), ids=lambda number: f"{SHOWN[number][0]}:{SHOWN[number][1]['id']}")
+def test_displayed_formulas_are_typeset(notebook, number):
+    source = SHOWN[number][1]["source"]
+    notebook.page.evaluate(f"{NOTEBOOK}.content.scrollToItem({number}, 'start')")
+    cell = notebook.page.locator(f'[data-windowed-list-index="{number}"]')
+    formulas = cell.locator("mjx-container[display='true']")
+    formulas.first.wait_for()
+    assert formulas.count() == source.count("$$") // 2
+    assert "$$" not in cell.inner_text()
+    stars = len(re.findall(r"\^\{?\*|\^\\ast", "".join(re.findall(r"\$\$(.*?)\$\$", source, re.DOTALL))))
+    assert formulas.locator(STAR).count() >= stars

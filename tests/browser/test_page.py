@@ -19,7 +19,7 @@ from frcnn_edu.datasets.shapes import PLAIN, Shapes
 from frcnn_edu.explorers.lesson_08_real_images import answer
 from frcnn_edu.explorers.wire import rgb_array
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 DROP = """(area, files) => {
     const carried = new DataTransfer();

@@ -13,13 +13,11 @@ from lesson_driver import PAD, quiet
 from site_driver import AXE, RUN_AXE, TOO_WIDE, served
 
 from frcnn_edu.course.blood_cell_detector import load_blood_cell_detector
-from frcnn_edu.course.shipped_detector import load_trained, trained_report
+from frcnn_edu.course.shipped_detector import load_trained
 from frcnn_edu.datasets import data_path
-from frcnn_edu.site.playground.build import write
-from frcnn_edu.training.checkpoints import ModelCard
-from frcnn_edu.training.export import export, stages
+from frcnn_edu.training.export import stages
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
@@ -27,7 +25,6 @@ PATIENCE_MS = 20_000
 HAND_MS = 60
 """From the hand to the drawn picture, for the shipped detector on a quiet machine."""
 DRAGS = 50
-SMALL = {"min_size": 192, "max_size": 320, "box_score_thresh": 0.1}
 
 SETTLED = """() => {
     const { runner, board } = playground;
@@ -148,16 +145,8 @@ class Playground:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """What is served: the page, as `make site` writes it."""
-    place = tmp_path_factory.mktemp("site") / "playground"
-    write(place)
-    return place
-
-
-@pytest.fixture(scope="module")
-def address(folder):
-    with served(folder) as address:
+def address(playground_folder):
+    with served(playground_folder) as address:
         yield f"{address}/"
 
 
@@ -251,9 +240,9 @@ def test_a_hand_that_moves_something_starts_it(open_playground, trained):
     assert assert_equals(playground.outputs(), trained, playground.image())
 
 
-def test_from_a_file_the_page_says_how_to_serve_it(chromium, folder):
+def test_from_a_file_the_page_says_how_to_serve_it(chromium, playground_folder):
     page = chromium.new_page()
-    page.goto((folder / "index.html").as_uri())
+    page.goto((playground_folder / "index.html").as_uri())
     assert "python -m http.server" in page.locator("#needs-http").inner_text()
     page.close()
 
@@ -315,42 +304,27 @@ def test_a_photograph_that_is_dropped_is_looked_at(playground, trained):
     assert_equals(playground.outputs(), trained, image)
 
 
-def test_a_detector_of_ones_own_is_loaded(playground, trained, tmp_path):
-    """Exported with a reduced size, so that the page has to go by the file's own settings."""
-    names = tuple(name.upper() for name in trained_report()["class_names"])
-    card = ModelCard("tiny", names, SMALL)
-    own = card.build()
-    own.load_state_dict(trained.state_dict())
-    export(own, card, tmp_path / "own.onnx")
-    playground.page.locator("#detector").set_input_files(tmp_path / "own.onnx")
-    playground.page.get_by_text("own.onnx, 7 classes").wait_for()
-    playground.settle()
-    found = playground.outputs()
-    assert found["batch.sizes"].tolist() == [192, 192]
-    assert assert_equals(found, own, playground.image())
-    assert names[found["labels"][0]] in playground.life()
-    playground.page.get_by_role("button", name="Back to the course's").click()
-    playground.settle()
-    assert_equals(playground.outputs(), trained, playground.image())
-
-
-def test_a_detector_of_blood_cells_finds_on_a_photograph_what_it_finds_in_python(playground, tmp_path):
-    """A pyramid of four levels, which resizes the photograph and has classes of its own."""
-    model, card = load_blood_cell_detector()
-    export(model, card, tmp_path / "cells.onnx")
-    playground.page.locator("#detector").set_input_files(tmp_path / "cells.onnx")
-    playground.page.get_by_text("cells.onnx, 3 classes").wait_for()
+def test_a_detector_of_ones_own_finds_on_a_photograph_what_it_finds_in_python(
+    playground, trained, exported_blood_cells
+):
+    """A pyramid of four levels, with its own size of images and its own classes; afterwards the course's again."""
+    playground.page.locator("#detector").set_input_files(exported_blood_cells)
+    playground.page.get_by_text(f"{exported_blood_cells.name}, 3 classes").wait_for()
     photo = (data_path("blood_cells") / "BloodImage_00018.jpg").read_bytes()
     playground.page.evaluate(DROP, ["cells.jpg", "image/jpeg", base64.b64encode(photo).decode()])
     playground.page.wait_for_function("playground.easel.scene === null")
     playground.settle()
-    found, (expected,) = playground.outputs(), model.eval()([playground.image()])
+    model, card = load_blood_cell_detector()
+    image, found = playground.image(), playground.outputs()
+    assert found["batch.sizes"].tolist() == list(model.eval().trace([image]).batch.sizes[0])
+    (expected,) = model([image])
     assert len(expected["labels"]) > 10
     for name, close in (("boxes", 1e-2), ("scores", 1e-4), ("labels", 0)):
         torch.testing.assert_close(found[name].double(), expected[name].double(), atol=close, rtol=0, msg=name)
-    assert "RBC" in playground.page.locator("body").inner_text()
+    assert card.class_names[found["labels"][0]] in playground.life()
     playground.page.get_by_role("button", name="Back to the course's").click()
     playground.settle()
+    assert_equals(playground.outputs(), trained, playground.image())
 
 
 def test_what_cannot_be_used_is_refused_and_the_detector_goes_on(playground, trained):

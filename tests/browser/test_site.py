@@ -13,9 +13,8 @@ from small_course import write_small_site
 from test_every_explorer_drawn import CONTRASTS
 
 from frcnn_edu.boxes import box_iou
-from frcnn_edu.site.exporter import write_site
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 GROUND = "() => getComputedStyle(document.body).backgroundColor"
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
@@ -53,12 +52,10 @@ EXPECTED = {
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
+def site(site_folder):
     """The whole site, and where it is served."""
-    folder = tmp_path_factory.mktemp("site") / "site"
-    write_site(folder)
-    with served(folder) as address:
-        yield folder, address
+    with served(site_folder) as address:
+        yield site_folder, address
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,8 @@ from lesson_files import LESSONS, NOTEBOOKS
 import frcnn_edu
 from frcnn_edu.__main__ import COMMANDS
 
+pytestmark = pytest.mark.slow
+
 ROOT = NOTEBOOKS.parent
 MEGABYTES_AT_MOST = 30
 RUN_TIMEOUT = 120

@@ -13,6 +13,8 @@ from frcnn_edu.course.shipped_detector import load_trained
 from frcnn_edu.datasets.shapes import CLASS_NAMES, SPLITS, ShapesConfig, _Scene
 from frcnn_edu.training.loop import evaluate
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 SCENES = 100
 SIDE = 256

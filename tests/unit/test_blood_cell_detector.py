@@ -16,6 +16,8 @@ from frcnn_edu.datasets.folder import open_folder
 from frcnn_edu.training.checkpoints import Recipe, load_model
 from frcnn_edu.training.loop import detect, evaluate
 
+pytestmark = pytest.mark.slow
+
 BCCD = os.environ.get("FRCNN_EDU_BCCD")
 MEGABYTES_AT_MOST = 10
 

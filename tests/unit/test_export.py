@@ -3,7 +3,6 @@
 import copy
 import io
 import json
-import logging
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from functools import cache
@@ -19,7 +18,10 @@ from torchvision.utils import save_image
 
 from frcnn_edu.__main__ import main
 from frcnn_edu.config import PAPER_OPTIONS, Config
+from frcnn_edu.course.blood_cell_detector import load_blood_cell_detector
 from frcnn_edu.course.shipped_detector import load_trained, trained_report
+from frcnn_edu.datasets import data_path
+from frcnn_edu.datasets.image_files import load_image
 from frcnn_edu.datasets.shapes import Shapes
 from frcnn_edu.images import batch_images
 from frcnn_edu.roi_heads import TwoMLPHead
@@ -27,12 +29,13 @@ from frcnn_edu.training import export as exporting
 from frcnn_edu.training.checkpoints import CheckpointError, Keeper, ModelCard, Recipe
 from frcnn_edu.training.export import OnnxDetector, export, load_detector, stages
 
+pytestmark = pytest.mark.slow
+
 BOXES_WITHIN, SCORES_WITHIN = 1e-2, 1e-4
 IMAGES = 50
 NAMES = ("__background__", "red cell", "细胞", "platelet")
 SMALL = {"min_size": 48, "max_size": 80, "rpn_pre_nms_top_n_test": 200, "rpn_post_nms_top_n_test": 40}
 OPTIONS = {
-    "mobilenet_v2": SMALL,
     "vgg16": PAPER_OPTIONS | SMALL,
     "resnet50_fpn": SMALL | {"frozen_backbone": True},
 }
@@ -57,11 +60,8 @@ def built(name):
     """The detector of a builder, without the blocks that repeat the one before, and with a smaller second stage."""
     torch.manual_seed(0)
     card, head = ModelCard(name, NAMES, OPTIONS[name]), TwoMLPHead
-    channels = {"mobilenet_v2": 128, "vgg16": 512, "resnet50_fpn": 256}[name]
+    channels = {"vgg16": 512, "resnet50_fpn": 256}[name]
     model = card.build(box_head=head(channels * 49, 32)).eval()
-    if name == "mobilenet_v2":
-        for repeated in ("3", "5", "6", "8", "9", "10", "12", "15", "16"):
-            model.backbone.body[repeated] = nn.Identity()
     if name == "resnet50_fpn":
         for stage in ("layer1", "layer2", "layer3", "layer4"):
             model.backbone.body[stage] = model.backbone.body[stage][:1]
@@ -154,15 +154,6 @@ def change(graph, name, how):
     initializer.const_value = onnx_ir.tensor(how(initializer.const_value.numpy().copy()), name=name)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _quiet():
-    """Or pytest stores each step of the exporter's reasoning about sizes, in case a test fails."""
-    logger = logging.getLogger("torch.__trace")
-    logger.propagate, before = False, logger.propagate
-    yield
-    logger.propagate = before
-
-
 def run(*words):
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
@@ -217,6 +208,21 @@ def test_the_shipped_detector_answers_the_same_on_scenes_and_on_images_of_other_
         count += len(expected["boxes"])
     assert count > 60
     assert_same_stages(model, detector, scenes[0][0])
+
+
+@torch.no_grad()
+def test_the_detector_of_blood_cells_answers_the_same_on_photographs(exported_blood_cells):
+    model, card = load_blood_cell_detector()
+    detector, read = load_detector(exported_blood_cells)
+    assert read == replace(card, class_names=list(card.class_names))
+    count, photographs = 0, sorted(data_path("blood_cells").glob("*.jpg"))
+    for path in photographs:
+        image = load_image(path)
+        (expected,), (found,) = model([image]), detector([image])
+        assert_same(expected, found, path.name)
+        count += len(expected["boxes"])
+    assert count > 10 * len(photographs)
+    assert list(detector.stages(image)) == list(traced(model, image))
 
 
 @torch.no_grad()

@@ -9,6 +9,8 @@ from frcnn_edu.course.shipped_detector import load_trained
 from frcnn_edu.datasets.shapes import PLAIN, Shapes
 from frcnn_edu.training.checkpoints import Recipe
 
+pytestmark = pytest.mark.slow
+
 SCENES = Shapes(1000, config=PLAIN)
 STEPS = 80
 

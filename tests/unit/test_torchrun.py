@@ -13,6 +13,8 @@ from command_processes import run_command
 
 from frcnn_edu.training.checkpoints import load_model
 
+pytestmark = pytest.mark.slow
+
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "frcnn_edu"]
 SMALL = ("min_size=96", "max_size=96", "rpn_pre_nms_top_n_train=50", "rpn_post_nms_top_n_train=20")
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
