@@ -175,7 +175,7 @@ def inference_calls(pair: Pair, size: tuple[int, int], device: torch.device) -> 
 
 ROWS = (
     Row("tiny model, training step of 4", lambda device: training_calls(tiny_pair(), (256, 256), 4, device), 0.9),
-    Row("tiny model, inference", lambda device: inference_calls(tiny_pair(), (256, 256), device)),
+    Row("tiny model, inference", lambda device: inference_calls(tiny_pair(), (256, 256), device), 0.9),
     Row("VGG16 600 x 800, training step", lambda device: training_calls(vgg16_pair(), (600, 800), 1, device), 1.0),
     Row("VGG16 600 x 800, inference", lambda device: inference_calls(vgg16_pair(), (600, 800), device), 1.0),
 )

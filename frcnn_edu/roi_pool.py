@@ -4,10 +4,11 @@ Fast R-CNN (section 2.1), and Faster R-CNN with it, rounds a region to whole cel
 the maximum of each: `roi_pool`. Mask R-CNN (section 3) does not round, samples each bin bilinearly at a few points and
 averages: `roi_align`. `MultiScaleRoIPool` does either on the levels of a pyramid.
 
-Both equal torchvision's compiled operators, in plain PyTorch that autograd differentiates: `roi_pool` finds the cells
-that hold the maxima and gathers them; `roi_align` is an embedding bag, a weighted sum of table rows. A row is a cell
-with a slice of its channels, small enough for a core's cache, which makes them fast. As in torchvision, no gradient
-reaches the regions.
+Both equal torchvision's compiled operators, in plain PyTorch that autograd differentiates. `roi_pool` looks its bins up
+among the maxima of all windows of a size, which `max_pool2d` gives; for a gradient it looks up the cells that hold them
+and gathers those, and that takes longer than torchvision's loop. `roi_align` is an embedding bag, a weighted sum of
+table rows, and joins slices of channels at the end, for which it holds its result twice. A slice is small enough for a
+core's cache, which makes both fast. As in torchvision, no gradient reaches the regions.
 """
 
 import math
