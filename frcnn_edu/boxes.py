@@ -154,15 +154,13 @@ def batched_nms(
 ) -> Tensor:
     """`nms` within each group, such as a class or a level: (N, 4), (N,), (N,) -> (K,) int64.
 
-    What all groups keep is returned best first, at most `limit` boxes.
+    What all groups keep is returned best first, at most `limit` boxes. On a GPU torchvision's kernel does the work.
     Raises what `nms` raises, and TypeError where `groups` are not integers.
     """
     _check_nms(boxes, scores, groups, iou_threshold, limit)
-    if boxes.device.type != "cpu" and len(
-        boxes
-    ):  # double, in which a group can be shifted away from others without rounding
-        far = boxes.detach().double() + groups[:, None] * (boxes.detach().abs().max() * 2 + 1)
-        return ops.nms(far, scores.detach().double(), iou_threshold)[:limit]
+    if boxes.device.type != "cpu" and len(boxes):  # each step of the loop below would wait for a GPU
+        far = 2 * boxes.detach().double().abs().max() + 1  # groups lie so far apart; in double that rounds nothing away
+        return ops.nms(boxes.detach() + groups[:, None] * far, scores.detach().double(), iou_threshold)[:limit]
     order = scores.detach().argsort(descending=True, stable=True)  # (N,) best first
     by_group = order[groups[order].argsort(stable=True)]  # (N,) group by group, best first in each
     sizes = groups[by_group].unique_consecutive(return_counts=True)[1]  # (G,)

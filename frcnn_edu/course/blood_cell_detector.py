@@ -6,8 +6,8 @@
     python -m frcnn_edu download bccd
     python -m frcnn_edu.course.blood_cell_detector --data data/bccd
 
-makes both again. The recipe is that of the README with more steps, in bfloat16, and a second stage half as wide, to
-keep the file small.
+makes both again. The recipe is that of the README in bfloat16, with a second stage half as wide to keep
+the file small.
 """
 
 import argparse
