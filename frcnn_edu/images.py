@@ -108,7 +108,7 @@ def check_targets(targets: Sequence[dict[str, Tensor]] | None, images: Sequence[
         _check_labels(target["labels"], names["labels"], len(target["boxes"]))
     fits = [_fits(target, image, num_classes) for target, image in zip(targets, images, strict=True)]
     if fits and not torch.stack(fits).all():  # a GPU is waited for once, whatever the number of images
-        index = fits.index(False)
+        index = int(torch.stack(fits).int().argmin())
         _explain(targets[index], f"targets[{index}]", images[index], num_classes)
 
 

@@ -242,19 +242,19 @@ def _check_rois(
     """All regions (N, 4), the index of each one's image (N,), and the grid's size; raises TypeError or ValueError."""
     if features.ndim != 4 or not features.is_floating_point():
         raise ValueError(f"features must be floats (B, C, H, W), got {features.dtype} {tuple(features.shape)}")
-    one_tensor = isinstance(rois, Tensor)
-    if one_tensor and (rois.ndim != 2 or rois.shape[1] != 5):
+    if isinstance(rois, Tensor) and (rois.ndim != 2 or rois.shape[1] != 5):
         raise ValueError(f"rois in one tensor must be (K, 5), an image and a box a row, got {tuple(rois.shape)}")
-    if not one_tensor and len(rois) != len(features):
+    if not isinstance(rois, Tensor) and len(rois) != len(features):
         raise ValueError(f"rois must be a list of {len(features)}, one tensor (N, 4) per image, got {len(rois)}")
-    parts = {"rois[:, 1:]": rois[:, 1:]} if one_tensor else {f"rois[{i}]": boxes for i, boxes in enumerate(rois)}
+    parts = {":, 1:": rois[:, 1:]} if isinstance(rois, Tensor) else {str(i): boxes for i, boxes in enumerate(rois)}
     for name, boxes in parts.items():
-        check_boxes(boxes, name)
-        check_same_device(features=features, **{name: boxes})
+        check_boxes(boxes, f"rois[{name}]")
+        check_same_device(features=features, **{f"rois[{name}]": boxes})
     size = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
     if len(size) != 2 or min(size) < 1:
         raise ValueError(f"output_size must be a count of bins or (rows, columns), at least 1, got {output_size}")
-    image, boxes = (rois if one_tensor else _in_one_tensor(rois)).detach().split((1, 4), dim=1)  # (N, 1), (N, 4)
+    joined = rois if isinstance(rois, Tensor) else _in_one_tensor(rois)
+    image, boxes = joined.detach().split((1, 4), dim=1)  # (N, 1), (N, 4)
     if image.device.type == "cpu" and not ((image >= 0) & (image < len(features)) & (image == image.floor())).all():
         raise ValueError(f"rois[:, 0] must be indices of {len(features)} images, got {image.unique().tolist()}")
     return boxes.to(full_precision(features).dtype), image.squeeze(1).long(), size

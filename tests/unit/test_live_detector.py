@@ -113,7 +113,7 @@ def test_the_plain_picture_shows_the_chosen_stage(live, stage):
     still = live.still()
     assert len(still.boxes) == 7 + {"detections": 7, "proposals": 20, "objectness": 0}[stage]
     assert len(still.texts) == (7 if stage == "detections" else 0)
-    assert still.overlay.size == (16 * 16 * 4 if stage == "objectness" else 0)
+    assert still.overlay.size == (17 * 17 * 4 if stage == "objectness" else 0)  # half cells at the borders
     live.figure()
 
 
