@@ -16,11 +16,15 @@ from lesson_driver import (
     pixels,
     place,
 )
-from lesson_files import NOTEBOOKS
+from lesson_files import NOTEBOOKS, cells_called
 
 pytestmark = pytest.mark.browser
 
 UPDATES = 15
+
+CELLS = ("map", "trace", "decode-code", "clip-code", "topk-code", "nms-open", "chain-open", "large", "steps-open")
+CELLS += ("funnel-traces", "funnel-open")
+"""The cells that make the explorers, and what they need."""
 
 EXPLORERS = ("suppression", "chain", "steps", "funnel")
 """The lesson's explorers by their names in its kernel, in the order of the page."""
@@ -44,7 +48,7 @@ TIME_INPUT = """async ([input, values]) => {
 
 @pytest.fixture(scope="module")
 def lesson(open_lesson):
-    return open_lesson(NOTEBOOKS / "05_proposals.ipynb")
+    return open_lesson(cells_called(NOTEBOOKS / "05_proposals.ipynb", CELLS))
 
 
 def column(found, index):
