@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from frcnn_edu.explorers.question import Question, card, guesses
+from frcnn_edu.explorers.question.card import GUESS_FIRST
 
 
 @pytest.fixture(autouse=True)
@@ -111,13 +112,19 @@ def test_a_question_is_escaped_on_a_page():
     assert "&lt;b&gt;" in page
 
 
-def test_the_recap_lists_every_card_once():
+def test_the_recap_lists_every_card_once_and_no_answer_before_there_is_a_guess():
     share().guess = 30
     share().compare(74)
-    which().compare("neg")
+    card = which().compare("neg")
     Question("How many?", low=0, high=9)
     assert [row[1:] for row in guesses().rows] == [
         ("30 %", "74 %"),
-        ("no guess", "“only negatives”"),
+        ("no guess", GUESS_FIRST),
         ("no guess", "not yet shown"),
     ]
+    card.skipped = True
+    assert guesses().rows[1][1:] == ("no guess", "“only negatives”")
+
+
+def test_a_choice_that_is_a_sentence_is_quoted_without_its_full_stop():
+    assert Question("Why?", {"rate": "The rate is too high."}).named("rate") == "“The rate is too high”"

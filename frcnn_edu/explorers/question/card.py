@@ -55,6 +55,9 @@ WORDS = {
 }
 """Every word of a card, by key."""
 
+GUESS_FIRST = "answer the card, then run this cell again"
+"""Where the recap would give away an answer."""
+
 _asked: dict[str, "Question"] = {}
 
 
@@ -136,7 +139,7 @@ class Question(anywidget.AnyWidget):
     def named(self, value: Any) -> str:
         """A guess or an answer as the card writes it."""
         if self.choices:
-            return self.words["quoted"].format(name=self.choices[value])
+            return self.words["quoted"].format(name=self.choices[value].removesuffix("."))
         return f"{_plain(value, self.step, self.log)} {self.unit}".rstrip()
 
     def __repr__(self) -> str:
@@ -177,13 +180,15 @@ class Question(anywidget.AnyWidget):
 
 
 def guesses() -> Table:
-    """Every card of this notebook: the question, what you said, and what it is."""
+    """Every card of this notebook: the question, what you said, and, for those that were answered, what it is."""
     return Table(("", WORDS["said"], WORDS["is"]), [_row(card) for card in _asked.values()])
 
 
 def _row(card: Question) -> tuple[str, str, str]:
     said = WORDS["no_guess"] if card.guess is None else card.named(card.guess)
-    return card.text, said, WORDS["not_yet"] if card.answer is None else card.named(card.answer)
+    if card.answer is None:
+        return card.text, said, WORDS["not_yet"]
+    return card.text, said, GUESS_FIRST if card.guess is None and not card.skipped else card.named(card.answer)
 
 
 def _closed(picture: "Axes | Figure | None") -> bytes:
