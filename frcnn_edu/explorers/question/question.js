@@ -20,7 +20,8 @@ let cards = 0; // radio buttons of one card share a name
  */
 function named(model, value) {
   const choices = model.get("choices");
-  if (Object.keys(choices).length) return filled(model.get("words").quoted, { name: choices[value].replace(/\.$/, "") });
+  if (Object.keys(choices).length)
+    return filled(model.get("words").quoted, { name: choices[value].replace(/\.$/, "") });
   return `${plain(lineOf(model), value)} ${model.get("unit")}`.trim();
 }
 
