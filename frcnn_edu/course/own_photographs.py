@@ -39,6 +39,9 @@ OWN_SPLITS = (("train", "val"), ("train", "test"), ("train:0.8", "val:0.2"))
 MOST_MEASURED = 24
 """Validation images that are measured on while training; all of them at the end."""
 
+MANY_ON_BACKGROUND = 5
+"""From so many detections on background on, more than there are boxes, some are probably objects without a box."""
+
 CLEAR = 0.02
 """A difference in mAP that is worth a sentence."""
 
@@ -182,7 +185,8 @@ def say_chance(classes: Mapping[str, int]) -> str:
         return ""
     rarest = min((name for name in classes if classes[name]), key=lambda name: classes[name])
     few = objects(classes[rarest]) + (f" of class {rarest}" if len(classes) > 1 else "")
-    return f"There are only {few} to measure on: one that is found, or not, moves mAP by up to {moved:.2f}."
+    verb = "is" if classes[rarest] == 1 else "are"
+    return f"There {verb} only {few} to measure on: one that is found, or not, moves mAP by up to {moved:.2f}."
 
 
 # Anchors
@@ -335,7 +339,18 @@ def say_training(trained: Trained, data: OwnData) -> str:
         return " ".join([*said, "mAP was not measured: these weights are those of the last step."])
     best, end = history.best or 0, known[max(known)]
     before = [value for step, value in known.items() if step < max(known)]
-    said.append(f"mAP was highest after step {best}, {known[best]:.2f}; these weights are kept in `{trained.folder}`.")
+    said.append(
+        f"mAP was highest after step {best}, {known[best]:.2f}; these weights are kept in `{trained.folder / BEST}`."
+    )
+    if len(data.val) > MOST_MEASURED:
+        said.append(
+            f"That is of {MOST_MEASURED} of the {len(data.val)} validation photographs. The next section uses all."
+        )
+    if len(known) > 1:
+        said.append(
+            f"It is the best of {len(known)} measurements on the same photographs, and so a little optimistic: expect "
+            "less on new ones."
+        )
     if seen := of_map(known[best]):
         said.append(f"That is a symptom. {seen}.")
     elif known[best] - end > max(CLEAR, chance(trained.measured_on)):
@@ -348,7 +363,10 @@ def say_training(trained: Trained, data: OwnData) -> str:
     if chances := say_chance(trained.measured_on):
         said.append(chances)
     if data.shipped:
-        said.append("The body of this detector has seen such cells before, so it rises sooner than yours will.")
+        said.append(
+            "The body of this detector has seen such cells before, so its mAP rises sooner than it will on your "
+            "photographs."
+        )
     return " ".join(said)
 
 
@@ -392,6 +410,23 @@ def say_errors(errors: Errors, score: float) -> str:
     worst = max(wrong, key=wrong.__getitem__)
     right, all_kinds = total[RIGHT], ", ".join(f"{kind} {number}" for kind, number in wrong.items())
     return f"At a score of {score:g}: {right} right; {all_kinds}. Most frequent: {worst}. {ADVICE[worst]}"
+
+
+def say_labels(errors: Errors, data: OwnData) -> str:
+    """The photographs with so many detections on background that objects without a box are likely; "" if none is."""
+    lines = []
+    for i in errors.worst(BACKGROUND):
+        false, boxes = errors.images[i].kinds.count(BACKGROUND), len(errors.images[i].missed)
+        if false >= MANY_ON_BACKGROUND and false > boxes:
+            lines.append(
+                f"{data.val.path(i).name} has {count(false, 'detection')} on background and {_only(boxes)}: probably "
+                "not all of its objects have a box. Look before you count these as mistakes."
+            )
+    return " ".join(lines)
+
+
+def _only(boxes: int) -> str:
+    return f"only {count(boxes, 'box')}" if boxes else "no box"
 
 
 def say_use(trained: Trained) -> str:

@@ -43,15 +43,16 @@ TABLE = (
     ),
     Symptom(
         "no_map",
-        "mAP stays near 0, though the loss falls",
+        "mAP stays near 0, or low from the first measurement on, though the loss falls",
         (
             "boxes are in another format, such as x, y, width, height read as corners",
             "class names are shifted: labels from 0 instead of 1, or K classes built instead of K + 1",
             "images are not in [0, 1], or normalised twice, at measuring",
             "there were too few steps",
         ),
-        "draw nine training photographs with boxes and names. If they are right, draw the detections, too: boxes on "
-        "the objects under wrong names mean shifted classes, boxes elsewhere another format or scale.",
+        "draw a few training photographs with boxes and names. If they are right, draw the detections, too: boxes on "
+        "the objects under wrong names mean shifted classes; boxes that are shifted or much too large mean another "
+        "format or scale.",
     ),
     Symptom(
         "overfitting",
@@ -61,8 +62,9 @@ TABLE = (
             "training and validation images differ: another camera, other annotators",
             "training goes on in evaluation mode, or measuring in training mode",
         ),
-        "measure mAP on the training images as well. High there and low on the validation images is overfitting; "
-        "low on both is not.",
+        "measure mAP on the training images as well, and draw detections. If it comes near 1 there, and the boxes lie "
+        "on the objects, it is overfitting. If it is higher there, but far from 1, and the boxes are shifted or much "
+        "too large, the boxes are in another format: those of the training are wrong in the same way.",
     ),
     Symptom(
         "unlabelled",
@@ -87,7 +89,7 @@ TABLE = (
     ),
     Symptom(
         "anchors",
-        "Objects of one size or shape are missed, and their boxes fit badly",
+        "Objects of one size or shape are missed, or their boxes fit badly",
         (
             "no anchor comes near their size or shape",
             "resizing makes them smaller than the smallest anchor",

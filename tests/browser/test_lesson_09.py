@@ -39,7 +39,7 @@ def test_a_patient_is_shown_and_guessed_and_the_cure_unfolds(lesson):
     assert "Guess first" in said.inner_text()
     found.get_by_text("The training boxes are in another format.").click()
     found.locator(".question-commit").click()
-    found.get_by_text("One look at nine photographs").wait_for()
+    found.get_by_text("One look at a few training photographs").wait_for()
     found.locator("summary").click()
     cured.wait_for()
     assert cured.evaluate("image => image.naturalWidth") > 500

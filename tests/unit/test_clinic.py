@@ -12,14 +12,14 @@ from frcnn_edu.course import clinic
 from frcnn_edu.course.clinic import CAUSES, PATIENTS, PLANS, Plan, load_runs
 from frcnn_edu.datasets import data_path
 from frcnn_edu.datasets.shapes import Shapes
-from frcnn_edu.exercises.exercise import find
-from frcnn_edu.exercises.lesson_09_your_own_photographs import PATIENTS as ANSWERS
+from frcnn_edu.exercises.exercise import check, find
+from frcnn_edu.exercises.lesson_09_your_own_photographs import ACCEPTED, ANSWERS
 from frcnn_edu.training.checkpoints import Recipe
 from frcnn_edu.training.symptoms import TABLE
 
 
 def sick_and_cured(name):
-    one = clinic.patient(name)
+    (one,) = (one for one in PATIENTS if one.name == name)
     return load_runs()[one.cause], load_runs()[one.cured]
 
 
@@ -38,8 +38,10 @@ def test_the_patients_are_the_rows_of_the_table():
         assert one.cured in PLANS
         assert len(one.choices) == 4
         assert one.cause in one.choices
-    with pytest.raises(KeyError, match="no patient is called 'fever'; there are nan, "):
-        clinic.patient("fever")
+    assert [clinic.patient(number) for number in range(1, 11)] == list(PATIENTS)
+    for number in (0, 11, "nan"):
+        with pytest.raises(ValueError, match=r"no patient has the number .*; there are 1 to 10"):
+            clinic.patient(number)
 
 
 @pytest.mark.parametrize("one", [one for one in PATIENTS if one.name != "minus_one"], ids=lambda one: one.name)
@@ -69,15 +71,29 @@ def test_each_patient_has_the_symptom_of_its_row():
 
 
 def test_the_curves_of_the_exercise_are_those_that_it_says():
-    runs, answers = load_runs(), find("which_patient").diagnosis
-    assert set(answers.values()) <= set(ANSWERS)
-    last = {
-        letter: [list(part.values())[-1] for part in (runs[letter].unseen, runs[letter].seen)] for letter in answers
-    }
-    assert last["A"][0] < 0.1
-    assert min(last["B"]) > 0.3
-    assert last["C"][1] > last["C"][0] + 0.4
-    assert runs["D"].losses[0] > 50
+    runs = load_runs()
+    assert {number for accepted in ACCEPTED.values() for number in accepted} == set(ANSWERS)
+    last = {letter: [list(part.values())[-1] for part in (runs[letter].unseen, runs[letter].seen)] for letter in "ABC"}
+    assert max(last["A"]) < 0.05
+    assert min(last["B"]) > 0.85
+    assert abs(last["B"][0] - last["B"][1]) < 0.05
+    assert last["C"][1] > 0.95
+    assert last["C"][0] < 0.4
+    assert runs["D"].losses[-1] > 1e6
+    assert "FloatingPointError" in runs["D"].said
+
+
+def test_the_exercise_takes_every_diagnosis_that_a_curve_allows_and_says_why():
+    for number in ACCEPTED["A"]:
+        result = check("which_patient", {**find("which_patient").diagnosis, "A": number}.__getitem__)
+        assert result.passed
+        assert "x and y were exchanged" in result.message
+
+
+def test_a_cure_measured_on_other_images_is_not_compared():
+    for one in PATIENTS:
+        said = clinic._compared(one, load_runs()[one.cause], load_runs()[one.cured])
+        assert ("cannot be compared" in said) == (one.name == "minus_one")
 
 
 def test_faults_of_the_data_change_the_boxes_and_nothing_else():
@@ -134,3 +150,4 @@ def test_every_run_is_drawn():
 
 def test_the_table_has_every_row():
     assert len(clinic.table().rows) == len(TABLE)
+    assert "10" in clinic.table()._repr_html_()

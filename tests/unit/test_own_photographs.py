@@ -13,7 +13,7 @@ from frcnn_edu.course import own_photographs as own
 from frcnn_edu.datasets.data_report import DataReport, coverage, examine
 from frcnn_edu.training.checkpoints import BEST, History, ModelCard, Recipe, load_model
 from frcnn_edu.training.metrics import Evaluation
-from frcnn_edu.training.mistakes import Errors
+from frcnn_edu.training.mistakes import Errors, Judged
 
 SMALL = {"min_size": 64, "max_size": 128, "box_head_size": 16, "rpn_post_nms_top_n_train": 20}
 
@@ -170,6 +170,10 @@ def test_what_it_says_of_a_curve_follows_from_the_curve(data):
     assert "At the end it was 0.50" in falls
     few = went(data, {20: 0.9, 40: 0.8}, objects=8)
     assert "At the end" not in few
+    assert "the best of 2 measurements" in few
+    assert "are only 8 objects" in few
+    assert "the best of" not in went(data, {40: 0.5})
+    assert "there is only 1 object " in went(data, {40: 0.5}, objects=1).replace("There", "there")
     assert "moves mAP by up to 0.12" in few
     assert "still rising" not in went(data, {20: 0.5, 40: 0.51})
     assert "That is a symptom. mAP stays near 0" in went(data, {40: 0.001})
@@ -200,6 +204,16 @@ def test_what_it_says_of_errors_follows_from_their_counts():
     assert "Most frequent: background. Detections on background" in said(right=9, background=5, missed=2)
     assert "Most frequent: missed." in said(right=9, missed=2)
     assert "No detection scores 0.5 or more. Everything is background" in said(missed=4)
+
+
+def test_many_detections_on_background_and_few_boxes_point_to_missing_boxes(data):
+    def said(background, boxes):
+        judged = Judged(["background"] * background, torch.full((background,), -1), torch.zeros(boxes).bool())
+        return own.say_labels(Errors([judged], {}), data)
+
+    assert f"{data.val.path(0).name} has 9 detections on background and only 1 box: probably" in said(9, 1)
+    assert "and no box: probably" in said(9, 0)
+    assert said(9, 9) == said(4, 1) == said(0, 0) == ""
 
 
 def test_images_to_measure_on_are_spread_evenly():

@@ -40,7 +40,7 @@ STEP_STATES = (
     State("still here", SKY_BLUE, width=1),
     State("dropped by this step", VERMILION, dash=SHORT_DASHES, width=1.5),
     State("not drawn", GREY, dash=FINE_DOTS, width=1),
-    replace(TRUTH, key="object reached"),
+    replace(TRUTH, key="object reached", label="object reached"),
     State("object not reached", PURPLE, dash=LONG_DASHES, width=3),
 )
 """A box is not drawn if an earlier step dropped it, or if too many with better scores are drawn already."""

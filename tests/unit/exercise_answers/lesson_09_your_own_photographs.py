@@ -48,7 +48,7 @@ def recalls_of_pycocotools(boxes, found):
     return of_size.nan_to_num(nan=-1.0)
 
 
-DIAGNOSES = {"A": "no_map", "B": "sound", "C": "overfitting", "D": "nan"}
+DIAGNOSES = {"A": 2, "B": 0, "C": 3, "D": 1}
 
 WRONG_LETTERBOX = {
     "nothing": (lambda boxes, image_size, side: None, "your turn"),
@@ -78,8 +78,8 @@ WRONG_SIZES = {
 }
 WRONG_DIAGNOSES = {
     "nothing": (lambda curve: None, "your turn"),
-    "another": (lambda curve: DIAGNOSES[curve].replace("overfitting", "sound"), "Curve C"),
-    "no patient": (lambda curve: "ill", "Curve A: the answer is one of sound, nan"),
+    "another": (lambda curve: 0 if curve == "C" else DIAGNOSES[curve], "Curve C"),
+    "no patient": (lambda curve: 5, "Curve A: the answer is one of 0, 1, 2, 3, 4, 7"),
 }
 
 RIGHT = {
