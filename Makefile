@@ -43,12 +43,15 @@ lint: $(VENV)/.test  ## check style, layers and types of Python and of the explo
 	$(PY) -m mypy
 	$(PY) tests/js/node_tools.py
 
-# What measures time runs last and alone; pytest exits with 5 where ARGS picks no such test. Those marked `slow` are of
-# what few changes touch: the walls round hand-ins, exports, the site, the wheel, real trainings.
+# Those marked `slow` are of what few changes touch: grading, exports, the site, the wheel, real trainings. So are those
+# that measure time, which run last and alone; pytest exits with 5 where ARGS picks no such test.
 test: lint  ## lint, then unit, script, notebook and browser tests; ARGS="-k boxes" picks some, SLOW=yes takes the slow ones too
 	$(PYTEST) -n 2 --dist loadfile -m "not timing$(UNLESS_SLOW)" $(ARGS) tests $(wildcard notebooks/*.ipynb)
-	$(PYTEST) -m "timing$(UNLESS_SLOW)" $(ARGS) tests || test $$? -eq 5
-	@$(if $(UNLESS_SLOW),echo "The slow tests were left out; make test SLOW=yes runs them too, as .ci/run does.")
+ifdef UNLESS_SLOW
+	@echo "The slow tests were left out; make test SLOW=yes runs them too, as .ci/run does."
+else
+	$(PYTEST) -m timing $(ARGS) tests || test $$? -eq 5
+endif
 
 page: $(VENV)/.page  ## open a page to drop photographs on; WEIGHTS=runs/bccd answers with a detector of your own
 	@exec $(PY) -m frcnn_edu page $(OPENING) $(if $(WEIGHTS),--weights "$(WEIGHTS)")

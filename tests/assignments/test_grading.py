@@ -252,7 +252,7 @@ def points(graded):
     return {(row["assignment"], row["student_id"]): (float(row["score"]), float(row["max_score"])) for row in rows}
 
 
-pytestmark = pytest.mark.timeout(1500)  # on a machine that others load
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]  # the time is for a machine that others load
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from pretended_device import pretend
 
 from benchmarks.models import PAIRS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("training", [True, False], ids=["training step", "inference"])
 @pytest.mark.parametrize("name", PAIRS)

@@ -4,6 +4,8 @@ import pytest
 
 from frcnn_edu.course.sampling_experiment import LONG, SEEDS, STEPS, WAYS, load_runs, run, shown_scene
 
+pytestmark = pytest.mark.slow
+
 RUNS = load_runs()
 
 
