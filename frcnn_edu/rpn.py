@@ -222,8 +222,9 @@ def _highest(logits: Tensor, count: int) -> Tensor:
     lowest = logits.topk(count).values[-1]
     ties, above = logits == lowest, ~(logits <= lowest)  # NaN is kept, as `topk` keeps it
     chosen = above | (ties & (ties.cumsum(0) <= count - above.sum()))
-    rows = torch.searchsorted(chosen.cumsum(0), torch.arange(1, count + 1, device=logits.device))  # like nonzero,
-    return rows[logits[rows].argsort(descending=True, stable=True)]  # but no GPU is waited for: the number is known
+    # The same as nonzero, but since their number is known, no GPU has to be waited for.
+    rows = torch.searchsorted(chosen.cumsum(0), torch.arange(1, count + 1, device=logits.device))
+    return rows[logits[rows].argsort(descending=True, stable=True)]
 
 
 def _at_least(boxes: Tensor, min_size: float) -> Tensor:

@@ -145,8 +145,8 @@ def _train(options: argparse.Namespace) -> None:
 def _compile_backbone(model: FasterRCNN, device: torch.device) -> None:
     """Have the backbone compiled at its first call; raises ValueError where PyTorch cannot compile.
 
-    It is meant for GPUs: on a CPU, compiling took one to two minutes, and steps of `tiny` and `mobilenet_v2` then took
-    1.3 and 1.5 times as long as before, inference as long.
+    It is meant for GPUs: on a CPU, compiling took half a minute for `tiny` and nearly two for `mobilenet_v2`, and their
+    steps then took 1.3 and 1.5 times as long as before, inference 1.1 times and as long.
     """
     try:
         torch.compile(torch.sin)(torch.zeros(1, device=device))

@@ -85,10 +85,7 @@ def open_own(
             return OwnData(training, open_folder(place, second, training.class_names, quiet=True), not folder)
         except (ValueError, FileNotFoundError) as error:
             if number == len(pairs):
-                text = (
-                    str(error).replace("--data", "my_folder").replace("add --split", "set train_split or val_split to")
-                )
-                raise type(error)(text.replace("--split", "the split")) from None
+                raise type(error)(_in_words_of_the_settings(str(error))) from None
     raise AssertionError("there is at least one pair of splits")
 
 

@@ -40,10 +40,10 @@ CONTRASTS = """() => {
 }"""
 
 
-BESIDE_LIGHT = [pytest.param(name, marks=pytest.mark.slow) for name in SCREENS if name != "light"]
+DARK, NARROW = (pytest.param(name, marks=pytest.mark.slow) for name in ("dark", "narrow"))
 
 
-@pytest.fixture(scope="module", params=["light", *BESIDE_LIGHT])
+@pytest.fixture(scope="module", params=["light", DARK, NARROW])
 def screen(request, chromium):
     width, dark = SCREENS[request.param]
     context = chromium.new_context(viewport={"width": width, "height": 1100})
@@ -67,7 +67,7 @@ def test_it_draws_fits_the_page_and_can_be_read(shown):
     assert shown.page.evaluate(CONTRASTS) == []
 
 
-@pytest.mark.parametrize("screen", ["light", BESIDE_LIGHT[-1]], indirect=True)  # in the dark only the colours differ
+@pytest.mark.parametrize("screen", ["light", NARROW], indirect=True)  # in the dark only the colours differ
 def test_mouse_and_keyboard_reach_all_of_it(shown):
     """The pointer over the picture, a drag, and every control by its keys; it never says 'undefined' or NaN."""
     page, before = shown.page, shown.widget.get_state()
