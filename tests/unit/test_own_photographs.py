@@ -57,10 +57,10 @@ def test_named_splits_and_classes_are_taken(tmp_path):
         own.open_own(str(tmp_path / "nowhere"))
 
 
-@pytest.mark.parametrize(("train", "val"), [("train:0.5", ""), ("", "val:0.5"), ("train:0.5", "val:0.5")])
+@pytest.mark.parametrize(("train", "val"), [("train:0.75", ""), ("", "val:0.25"), ("train:0.75", "val:0.25")])
 def test_the_other_part_of_a_drawn_share_is_the_rest(data, train, val):
     parts = own.open_own(str(data.train.path(0).parent), train, val)
-    assert len(parts.train) == len(parts.val) == 4
+    assert (len(parts.train), len(parts.val)) == (6, 2)
     assert "to train on and to measure on" not in own.say_look(parts)
 
 
