@@ -1,6 +1,7 @@
 """Measuring a row: both sides' times alternately in this process, their peak memory each in a new process."""
 
 import ctypes
+import os
 import random
 import statistics
 import subprocess
@@ -26,6 +27,8 @@ LONG = 1.0
 """Seconds: of a call that takes longer, the first tells about how long."""
 MEGABYTE = 2**20
 C_LIBRARY = ctypes.CDLL(None) if sys.platform == "linux" else None
+RETURNED = {"MALLOC_MMAP_THRESHOLD_": str(2**16)}
+"""Makes glibc give freed memory back at once; otherwise what it keeps is counted, too."""
 LINUX_STATUS, LINUX_FORGET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -96,7 +99,7 @@ def peak_of_new_process(row: Row, side: str, device: torch.device) -> Peak | Non
     if resource is None and device.type != "cuda":
         return None
     command = [sys.executable, "-m", "benchmarks", "--peak", row.name, side, "--device", str(device)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | RETURNED)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
     return Peak(*map(float, done.stdout.split()))

@@ -12,7 +12,7 @@ core's cache, which makes both fast. As in torchvision, no gradient reaches the 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, reduce
 
 import torch
@@ -48,15 +48,17 @@ def roi_pool(features: Tensor, rois: RoIs, output_size: int | tuple[int, int], s
     edges = (image[:, None, None], top[:, :, None], bottom[:, :, None], left[:, None, :], right[:, None, :])
     bins = torch.stack([edge.flatten() for edge in torch.broadcast_tensors(*edges)])  # (5, M), M = N * P * P bins
     windows = _windows(bins, height, width)
-    pooled = []
     learns = features.requires_grad and torch.is_grad_enabled()
-    for channels in full_precision(features).transpose(0, 1).split(POOL_CHANNELS_AT_ONCE):  # (c, B, H, W)
+
+    def pooled(channels: Tensor) -> Tensor:  # (c, B, H, W) -> (N, c, P * P)
         found = _maxima(channels.detach().flatten(1, 2), windows, bins.shape[1], cells=learns).mT  # (c, M)
         if learns:
             table = F.pad(channels.flatten(1), (0, 1))  # (c, B * H * W + 1): the last is 0, for empty bins
             found = table.gather(1, found.contiguous())
-        pooled.append(found.unflatten(1, (len(boxes), rows * columns)).transpose(0, 1))  # (N, c, P * P)
-    return torch.cat(pooled, dim=1).unflatten(2, (rows, columns)).to(features.dtype)
+        return found.unflatten(1, (len(boxes), rows * columns)).transpose(0, 1)
+
+    slices = full_precision(features).transpose(0, 1).split(POOL_CHANNELS_AT_ONCE)
+    return _joined(map(pooled, slices), features, len(boxes), (rows, columns), learns)
 
 
 def roi_align(
@@ -74,23 +76,11 @@ def roi_align(
     is at i + 0.5; without, as in torchvision's default and the first implementations, at i, and regions span at least
     one cell. Source: Mask R-CNN, section 3. Raises TypeError or ValueError where the arguments do not match.
     """
-    boxes, image, (rows, columns) = _check_rois(features, rois, output_size)
     if sampling_ratio < 1:
         raise ValueError(f"sampling_ratio must be at least 1 point per bin and direction, got {sampling_ratio}")
-    height, width = features.shape[2:]
-    boxes = boxes * spatial_scale - (0.5 if aligned else 0.0)  # (N, 4) in cells
-    y, y_weight = _points(boxes[:, 1], boxes[:, 3], rows, sampling_ratio, height, aligned)  # (N, P, 2S) each
-    x, x_weight = _points(boxes[:, 0], boxes[:, 2], columns, sampling_ratio, width, aligned)  # (N, P, 2S) each
-    row = (image[:, None, None] * height + y) * width  # (N, P, 2S)
-    bag = (len(boxes) * rows * columns, 4 * sampling_ratio**2)  # (M, 4SS) cells for each bin
-    cells = (row[:, :, None, :, None] + x[:, None, :, None, :]).reshape(bag)
-    weights = (y_weight[:, :, None, :, None] * x_weight[:, None, :, None, :]).reshape(bag)
-    pooled = []
-    for channels in full_precision(features).split(ALIGN_CHANNELS_AT_ONCE, dim=1):
-        table = channels.movedim(1, 3).contiguous().flatten(0, 2)  # (B * H * W, c)
-        means = F.embedding_bag(cells, table, mode="sum", per_sample_weights=weights)  # (M, c)
-        pooled.append(means.view(len(boxes), rows * columns, table.shape[1]).mT)  # (N, c, P * P)
-    return torch.cat(pooled, dim=1).unflatten(2, (rows, columns)).to(features.dtype)
+    boxes, image, bins = _check_rois(features, rois, output_size)
+    level = torch.zeros_like(image)  # (N,)
+    return _align([features], level, boxes * spatial_scale, image, bins, sampling_ratio, aligned)
 
 
 def pyramid_level(boxes: Tensor, lowest: int, highest: int) -> Tensor:
@@ -143,6 +133,10 @@ class MultiScaleRoIPool(nn.Module):
             return self._pool(maps[0], proposals, levels[0])
         rois = _in_one_tensor(proposals)  # (N, 5)
         level_of = pyramid_level(rois[:, 1:], levels[0], levels[-1])  # (N,)
+        if self.operator == "align":
+            boxes, image, bins = _check_rois(maps[0], rois, self.output_size)
+            in_cells = boxes * torch.exp2(-level_of).to(boxes.dtype).unsqueeze(1)  # (N, 4)
+            return _align(maps, level_of - levels[0], in_cells, image, bins, self.sampling_ratio)
         order = [(level_of == level).nonzero().squeeze(1) for level in levels]  # (n,) each
         pooled = [self._pool(one, rois[rows], level) for one, rows, level in zip(maps, order, levels, strict=True)]
         return torch.cat(pooled).index_select(0, torch.cat(order).argsort())
@@ -220,18 +214,69 @@ def _maxima(features: Tensor, windows: Windows, bins: int, cells: bool) -> Tenso
     return found
 
 
-def _points(low: Tensor, high: Tensor, bins: int, samples: int, size: int, aligned: bool) -> tuple[Tensor, Tensor]:
-    """The cells beside each sampling point along one axis, and their weights: (N,), (N,) -> (N, P, 2S), (N, P, 2S)."""
+def _align(
+    maps: Sequence[Tensor],
+    level: Tensor,
+    boxes: Tensor,
+    image: Tensor,
+    bins: tuple[int, int],
+    samples: int,
+    aligned: bool = False,
+) -> Tensor:
+    """`roi_align` of regions in cells, (N, 4), each on its own map and image, (N,), (N,): maps (B, C, H_l, W_l)."""
+    rows, columns = bins
+    heights, widths = (torch.tensor([one.shape[axis] for one in maps], device=level.device) for axis in (2, 3))
+    counts = len(maps[0]) * heights * widths  # (L,)
+    start = (counts.cumsum(0) - counts)[level]  # (N,) where each region's map starts among the cells of all maps
+    height, width = heights[level].view(-1, 1, 1), widths[level].view(-1, 1, 1)  # (N, 1, 1) each
+    start = start.view(-1, 1, 1) + image.view(-1, 1, 1) * height * width  # (N, 1, 1) and its image
+    boxes = boxes - 0.5 if aligned else boxes
+    y, y_weight = _points(boxes[:, 1], boxes[:, 3], rows, samples, height, aligned)  # (N, P, 2S) each
+    x, x_weight = _points(boxes[:, 0], boxes[:, 2], columns, samples, width, aligned)  # (N, P, 2S) each
+    bag = (len(boxes) * rows * columns, 4 * samples**2)  # (M, 4SS) cells for each bin
+    cells = ((start + y * width)[:, :, None, :, None] + x[:, None, :, None, :]).reshape(bag)
+    weights = (y_weight[:, :, None, :, None] * x_weight[:, None, :, None, :]).reshape(bag)
+
+    def pooled(slices: tuple[Tensor, ...]) -> Tensor:  # (B, c, H_l, W_l) each -> (N, c, P * P)
+        table = torch.cat([one.movedim(1, 3).flatten(0, 2) for one in slices])  # (cells of all maps, c)
+        means = F.embedding_bag(cells, table, mode="sum", per_sample_weights=weights)  # (M, c)
+        return means.view(len(boxes), rows * columns, table.shape[1]).mT
+
+    slices = zip(*(full_precision(one).split(ALIGN_CHANNELS_AT_ONCE, dim=1) for one in maps), strict=True)
+    learns = torch.is_grad_enabled() and any(one.requires_grad for one in maps)
+    return _joined(map(pooled, slices), maps[0], len(boxes), bins, learns)
+
+
+def _joined(slices: Iterator[Tensor], features: Tensor, regions: int, bins: tuple[int, int], learns: bool) -> Tensor:
+    """Pooled slices (N, c, P * P) of the channels of `features` -> (N, C, P, P), in their precision.
+
+    Unless it `learns`, each is copied into the result before the next is pooled, which takes less memory.
+    """
+    if learns:
+        return torch.cat(list(slices), dim=1).unflatten(2, bins).to(features.dtype)
+    joined, done = features.new_empty(regions, features.shape[1], math.prod(bins)), 0
+    for one in slices:
+        joined[:, done : done + one.shape[1]] = one
+        done += one.shape[1]
+        del one
+    return joined.unflatten(2, bins)
+
+
+def _points(low: Tensor, high: Tensor, bins: int, samples: int, size: Tensor, aligned: bool) -> tuple[Tensor, Tensor]:
+    """The cells beside each sampling point along one axis, and their weights: (N,), (N,) -> (N, P, 2S), (N, P, 2S).
+
+    `size` is the number of cells there are, (N, 1, 1).
+    """
     length = high - low if aligned else (high - low).clamp(min=1)  # (N,)
     bin_size = (length / bins)[:, None, None]  # (N, 1, 1)
     i = torch.arange(bins, dtype=low.dtype, device=low.device)[:, None]  # (P, 1)
     step = torch.arange(samples, dtype=low.dtype, device=low.device) + 0.5  # (S,)
     point = low[:, None, None] + i * bin_size + step * bin_size / samples  # (N, P, S)
     counts = (point >= -1) & (point <= size)
-    point = point.clamp(0, size - 1)
+    point = point.clamp(min=0).minimum(size - 1)
     cell = point.floor()
     weight = point - cell  # of the next cell
-    cells = torch.stack((cell, (cell + 1).clamp(max=size - 1)), dim=-1)  # (N, P, S, 2)
+    cells = torch.stack((cell, (cell + 1).minimum(size - 1)), dim=-1)  # (N, P, S, 2)
     weights = torch.stack((1 - weight, weight), dim=-1) * counts.unsqueeze(-1) / samples  # (N, P, S, 2)
     return cells.long().flatten(2), weights.flatten(2)
 
