@@ -22,7 +22,7 @@ LAYERS = {
         for layer in ("max_pool2d_with_indices", "upsample_nearest2d")
         for backward in ("", "_backward")
     ),
-    *("clamp_min_", "threshold_backward", "hardtanh_backward"),
+    *("clamp_min_", "threshold_backward", "clamp", "hardtanh_backward"),  # nearly every clamp is a ReLU6
 }
 """Operators of the network's other layers: norms, poolings, activations."""
 

@@ -145,8 +145,7 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, limit: int | None =
     outside [0, 1] or a negative `limit`. Source: section 3.3.
     """
     check_boxes(boxes)
-    one_group = torch.zeros(len(boxes), dtype=torch.int64, device=boxes.device)
-    return batched_nms(boxes, scores, one_group, iou_threshold, limit)
+    return batched_nms(boxes, scores, boxes.new_zeros(len(boxes), dtype=torch.int64), iou_threshold, limit)
 
 
 def batched_nms(
@@ -221,13 +220,7 @@ def check_same_device(**tensors: Tensor) -> None:
 
 
 def thin_out(
-    boxes: Tensor,
-    scores: Tensor,
-    groups: Tensor,
-    valid: Tensor,
-    iou_threshold: float,
-    limit: int,
-    detail: bool = False,
+    boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor, iou_threshold: float, limit: int, detail: bool = False
 ) -> tuple[Tensor, Tensor | None]:
     """NMS as both stages use it: of K candidates the `valid` ones, (K,) bool, within their group, at most `limit`.
 

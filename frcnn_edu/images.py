@@ -38,8 +38,7 @@ class ImageBatch:
     @property
     def padded_size(self) -> tuple[int, int]:
         """(H, W) of the batch."""
-        height, width = self.tensors.shape[-2:]
-        return height, width
+        return _size(self.tensors)
 
     def to_resized(self, boxes: Tensor, image: int) -> Tensor:
         """Boxes from pixels of image number `image` as it was given to pixels of the resized one: (N, 4) -> (N, 4)."""

@@ -7,12 +7,12 @@ averages: `roi_align`. `MultiScaleRoIPool` does either on the levels of a pyrami
 Both equal torchvision's compiled operators, in plain PyTorch that autograd differentiates. `roi_pool` looks its bins up
 among the maxima of all windows of a size, which `max_pool2d` gives; for a gradient it looks up the cells that hold them
 and gathers those, and that takes longer than torchvision's loop. `roi_align` is an embedding bag, a weighted sum of
-table rows, and joins slices of channels at the end, for which it holds its result twice. A slice is small enough for a
-core's cache, which makes both fast. As in torchvision, no gradient reaches the regions.
+table rows; the table holds the cells of all levels. Both work on slices of the channels that are small enough for a
+core's cache, which makes them fast. As in torchvision, no gradient reaches the regions.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, reduce
 
 import torch
@@ -30,10 +30,13 @@ LEVEL_TOLERANCE = 1e-6
 
 RoIs = Sequence[Tensor] | Tensor
 """Regions in pixels as torchvision takes them: a tensor (N_i, 4) for each image, or one (N, 5) of image and box."""
+Size = int | tuple[int, int]
+"""Of a grid: rows and columns, or one number for both."""
+Maps = Mapping[str, Tensor] | Sequence[Tensor]
 Windows = list[tuple[int, int, Tensor, Tensor]]
 
 
-def roi_pool(features: Tensor, rois: RoIs, output_size: int | tuple[int, int], spatial_scale: float = 1.0) -> Tensor:
+def roi_pool(features: Tensor, rois: RoIs, output_size: Size, spatial_scale: float = 1.0) -> Tensor:
     """The maximum of every bin of every region: (B, C, H, W), N regions -> (N, C, P, P), in the order of the regions.
 
     For regions see `RoIs`; `spatial_scale` is in cells per pixel. Edges are rounded to whole cells, halves away from
@@ -50,21 +53,24 @@ def roi_pool(features: Tensor, rois: RoIs, output_size: int | tuple[int, int], s
     windows = _windows(bins, height, width)
     learns = features.requires_grad and torch.is_grad_enabled()
 
-    def pooled(channels: Tensor) -> Tensor:  # (c, B, H, W) -> (N, c, P * P)
-        found = _maxima(channels.detach().flatten(1, 2), windows, bins.shape[1], cells=learns).mT  # (c, M)
+    def pooled(channels: Tensor) -> Tensor:  # (B, c, H, W) -> (N, c, P * P)
+        found = _maxima(
+            channels.detach().transpose(0, 1).flatten(1, 2), windows, bins.shape[1], cells=learns
+        ).mT  # (c, M)
         if learns:
-            table = F.pad(channels.flatten(1), (0, 1))  # (c, B * H * W + 1): the last is 0, for empty bins
+            table = F.pad(
+                channels.transpose(0, 1).flatten(1), (0, 1)
+            )  # (c, B * H * W + 1): the last is 0, for empty bins
             found = table.gather(1, found.contiguous())
         return found.unflatten(1, (len(boxes), rows * columns)).transpose(0, 1)
 
-    slices = full_precision(features).transpose(0, 1).split(POOL_CHANNELS_AT_ONCE)
-    return _joined(map(pooled, slices), features, len(boxes), (rows, columns), learns)
+    return _by_slices(pooled, [features], POOL_CHANNELS_AT_ONCE, len(boxes), (rows, columns))
 
 
 def roi_align(
     features: Tensor,
     rois: RoIs,
-    output_size: int | tuple[int, int],
+    output_size: Size,
     spatial_scale: float = 1.0,
     sampling_ratio: int = 2,
     aligned: bool = False,
@@ -79,8 +85,8 @@ def roi_align(
     if sampling_ratio < 1:
         raise ValueError(f"sampling_ratio must be at least 1 point per bin and direction, got {sampling_ratio}")
     boxes, image, bins = _check_rois(features, rois, output_size)
-    level = torch.zeros_like(image)  # (N,)
-    return _align([features], level, boxes * spatial_scale, image, bins, sampling_ratio, aligned)
+    boxes = boxes * spatial_scale - (0.5 if aligned else 0.0)  # (N, 4) in cells
+    return _align([features], (torch.zeros_like(image), image), boxes, bins, sampling_ratio, aligned)
 
 
 def pyramid_level(boxes: Tensor, lowest: int, highest: int) -> Tensor:
@@ -102,7 +108,7 @@ class MultiScaleRoIPool(nn.Module):
 
     def __init__(
         self,
-        output_size: int | tuple[int, int],
+        output_size: Size,
         operator: str = "align",
         sampling_ratio: int = 2,
         featmap_names: Sequence[str] | None = None,
@@ -113,12 +119,7 @@ class MultiScaleRoIPool(nn.Module):
         self.output_size, self.operator, self.sampling_ratio = output_size, operator, sampling_ratio
         self.featmap_names = featmap_names
 
-    def forward(
-        self,
-        features: Mapping[str, Tensor] | Sequence[Tensor],
-        proposals: Sequence[Tensor],
-        image_sizes: Sequence[tuple[int, int]],
-    ) -> Tensor:
+    def forward(self, features: Maps, proposals: Sequence[Tensor], image_sizes: Sequence[tuple[int, int]]) -> Tensor:
         """Maps (B, C, H_l, W_l), finest first, and B x (N_i, 4) in pixels -> (N, C, P, P), image after image.
 
         `image_sizes` are (height, width); strides are powers of two, derived from the largest image and the maps.
@@ -129,27 +130,22 @@ class MultiScaleRoIPool(nn.Module):
         levels = [round(math.log2(height / one.shape[-2])) for one in maps]
         if levels != list(range(levels[0], levels[0] + len(maps))):
             raise ValueError(f"strides must double from map to map, got {[2**level for level in levels]}")
-        if len(maps) == 1:
-            return self._pool(maps[0], proposals, levels[0])
         rois = _in_one_tensor(proposals)  # (N, 5)
         level_of = pyramid_level(rois[:, 1:], levels[0], levels[-1])  # (N,)
         if self.operator == "align":
             boxes, image, bins = _check_rois(maps[0], rois, self.output_size)
-            in_cells = boxes * torch.exp2(-level_of).to(boxes.dtype).unsqueeze(1)  # (N, 4)
-            return _align(maps, level_of - levels[0], in_cells, image, bins, self.sampling_ratio)
+            boxes = boxes * torch.exp2(-level_of).to(boxes).unsqueeze(1)  # (N, 4) in cells
+            return _align(maps, (level_of - levels[0], image), boxes, bins, self.sampling_ratio, aligned=False)
+        if len(maps) == 1:
+            return roi_pool(maps[0], rois, self.output_size, 2.0 ** -levels[0])
         order = [(level_of == level).nonzero().squeeze(1) for level in levels]  # (n,) each
-        pooled = [self._pool(one, rois[rows], level) for one, rows, level in zip(maps, order, levels, strict=True)]
+        pooled = [roi_pool(maps[i], rois[rows], self.output_size, 2.0 ** -levels[i]) for i, rows in enumerate(order)]
         return torch.cat(pooled).index_select(0, torch.cat(order).argsort())
 
-    def _chosen(self, features: Mapping[str, Tensor] | Sequence[Tensor]) -> list[Tensor]:
-        if not isinstance(features, Mapping):
-            return list(features)
-        return [features[name] for name in self.featmap_names or features if name != "pool"]
-
-    def _pool(self, feature_map: Tensor, rois: RoIs, level: int) -> Tensor:
-        if self.operator == "pool":
-            return roi_pool(feature_map, rois, self.output_size, 2.0**-level)
-        return roi_align(feature_map, rois, self.output_size, 2.0**-level, self.sampling_ratio)
+    def _chosen(self, features: Maps) -> list[Tensor]:
+        if isinstance(features, Mapping):
+            features = [features[name] for name in self.featmap_names or features if name != "pool"]
+        return list(features)
 
 
 def _whole_cells(low: Tensor, high: Tensor, scale: float, bins: int, size: int) -> tuple[Tensor, Tensor]:
@@ -215,50 +211,44 @@ def _maxima(features: Tensor, windows: Windows, bins: int, cells: bool) -> Tenso
 
 
 def _align(
-    maps: Sequence[Tensor],
-    level: Tensor,
-    boxes: Tensor,
-    image: Tensor,
-    bins: tuple[int, int],
-    samples: int,
-    aligned: bool = False,
+    maps: Sequence[Tensor], where: Sequence[Tensor], boxes: Tensor, bins: tuple[int, int], samples: int, aligned: bool
 ) -> Tensor:
-    """`roi_align` of regions in cells, (N, 4), each on its own map and image, (N,), (N,): maps (B, C, H_l, W_l)."""
-    rows, columns = bins
-    heights, widths = (torch.tensor([one.shape[axis] for one in maps], device=level.device) for axis in (2, 3))
-    counts = len(maps[0]) * heights * widths  # (L,)
-    start = (counts.cumsum(0) - counts)[level]  # (N,) where each region's map starts among the cells of all maps
-    height, width = heights[level].view(-1, 1, 1), widths[level].view(-1, 1, 1)  # (N, 1, 1) each
-    start = start.view(-1, 1, 1) + image.view(-1, 1, 1) * height * width  # (N, 1, 1) and its image
-    boxes = boxes - 0.5 if aligned else boxes
-    y, y_weight = _points(boxes[:, 1], boxes[:, 3], rows, samples, height, aligned)  # (N, P, 2S) each
-    x, x_weight = _points(boxes[:, 0], boxes[:, 2], columns, samples, width, aligned)  # (N, P, 2S) each
-    bag = (len(boxes) * rows * columns, 4 * samples**2)  # (M, 4SS) cells for each bin
+    """`roi_align` of boxes in cells, (N, 4); `where` are the map and the image of each, (N,), (N,).
+
+    The cells of all maps, (B, C, H_l, W_l) each, are in one table, so regions of all levels are pooled at once.
+    """
+    level, image = (one.view(-1, 1, 1) for one in where)
+    sizes = torch.tensor([one.shape[2:] for one in maps], device=boxes.device)  # (L, 2)
+    height, width = sizes[level].unbind(-1)  # (N, 1, 1) each
+    counts = len(maps[0]) * sizes.prod(dim=1)  # (L,)
+    start = (counts.cumsum(0) - counts)[level] + image * height * width  # (N, 1, 1)
+    y, y_weight = _points(boxes[:, 1], boxes[:, 3], bins[0], samples, height, aligned)  # (N, P, 2S) each
+    x, x_weight = _points(boxes[:, 0], boxes[:, 2], bins[1], samples, width, aligned)  # (N, P, 2S) each
+    bag = (len(boxes) * math.prod(bins), 4 * samples**2)  # (M, 4SS) cells for each bin
     cells = ((start + y * width)[:, :, None, :, None] + x[:, None, :, None, :]).reshape(bag)
     weights = (y_weight[:, :, None, :, None] * x_weight[:, None, :, None, :]).reshape(bag)
 
-    def pooled(slices: tuple[Tensor, ...]) -> Tensor:  # (B, c, H_l, W_l) each -> (N, c, P * P)
-        table = torch.cat([one.movedim(1, 3).flatten(0, 2) for one in slices])  # (cells of all maps, c)
+    def pooled(*channels: Tensor) -> Tensor:  # (B, c, H_l, W_l) each -> (N, c, P * P)
+        table = torch.cat([one.movedim(1, 3).flatten(0, 2) for one in channels])  # (cells of all maps, c)
         means = F.embedding_bag(cells, table, mode="sum", per_sample_weights=weights)  # (M, c)
-        return means.view(len(boxes), rows * columns, table.shape[1]).mT
+        return means.view(len(boxes), math.prod(bins), table.shape[1]).mT
 
-    slices = zip(*(full_precision(one).split(ALIGN_CHANNELS_AT_ONCE, dim=1) for one in maps), strict=True)
-    learns = torch.is_grad_enabled() and any(one.requires_grad for one in maps)
-    return _joined(map(pooled, slices), maps[0], len(boxes), bins, learns)
+    return _by_slices(pooled, maps, ALIGN_CHANNELS_AT_ONCE, len(boxes), bins)
 
 
-def _joined(slices: Iterator[Tensor], features: Tensor, regions: int, bins: tuple[int, int], learns: bool) -> Tensor:
-    """Pooled slices (N, c, P * P) of the channels of `features` -> (N, C, P, P), in their precision.
+def _by_slices(
+    pool: Callable[..., Tensor], maps: Sequence[Tensor], channels: int, regions: int, bins: tuple[int, int]
+) -> Tensor:
+    """Calls `pool` with some channels of all maps at a time, and joins what it returns, (N, c, P * P), to (N, C, P, P).
 
-    Unless it `learns`, each is copied into the result before the next is pooled, which takes less memory.
+    Without a gradient each part goes to its place before the next is made, which takes less memory than `torch.cat`.
     """
-    if learns:
-        return torch.cat(list(slices), dim=1).unflatten(2, bins).to(features.dtype)
-    joined, done = features.new_empty(regions, features.shape[1], math.prod(bins)), 0
-    for one in slices:
-        joined[:, done : done + one.shape[1]] = one
-        done += one.shape[1]
-        del one
+    slices = zip(*(full_precision(one).split(channels, dim=1) for one in maps), strict=True)
+    if torch.is_grad_enabled() and any(one.requires_grad for one in maps):
+        return torch.cat([pool(*some) for some in slices], dim=1).unflatten(2, bins).to(maps[0].dtype)
+    joined = maps[0].new_empty(regions, maps[0].shape[1], math.prod(bins))
+    for part, some in zip(joined.split(channels, dim=1), slices, strict=True):
+        part.copy_(pool(*some))
     return joined.unflatten(2, bins)
 
 
@@ -281,9 +271,7 @@ def _points(low: Tensor, high: Tensor, bins: int, samples: int, size: Tensor, al
     return cells.long().flatten(2), weights.flatten(2)
 
 
-def _check_rois(
-    features: Tensor, rois: RoIs, output_size: int | tuple[int, int]
-) -> tuple[Tensor, Tensor, tuple[int, int]]:
+def _check_rois(features: Tensor, rois: RoIs, output_size: Size) -> tuple[Tensor, Tensor, tuple[int, int]]:
     """All regions (N, 4), the index of each one's image (N,), and the grid's size; raises TypeError or ValueError."""
     if features.ndim != 4 or not features.is_floating_point():
         raise ValueError(f"features must be floats (B, C, H, W), got {features.dtype} {tuple(features.shape)}")
