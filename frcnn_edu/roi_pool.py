@@ -54,9 +54,7 @@ def roi_pool(features: Tensor, rois: RoIs, output_size: Size, spatial_scale: flo
     learns = features.requires_grad and torch.is_grad_enabled()
 
     def pooled(channels: Tensor) -> Tensor:  # (B, c, H, W) -> (N, c, P * P)
-        found = _maxima(
-            channels.detach().transpose(0, 1).flatten(1, 2), windows, bins.shape[1], cells=learns
-        ).mT  # (c, M)
+        found = _maxima(channels.transpose(0, 1).flatten(1, 2), windows, bins.shape[1], cells=learns).mT  # (c, M)
         if learns:
             table = F.pad(
                 channels.transpose(0, 1).flatten(1), (0, 1)
@@ -191,7 +189,7 @@ def _maxima(features: Tensor, windows: Windows, bins: int, cells: bool) -> Tenso
 
     With `cells` instead the first cell, row by row, that holds it, B * H * W if it is empty.
     """
-    maps, nowhere = features[None].contiguous(memory_format=torch.channels_last), features[0].numel()
+    maps, nowhere = features.detach()[None].contiguous(memory_format=torch.channels_last), features[0].numel()
 
     @cache
     def every_window(h: int, w: int) -> list[Tensor]:  # maxima and their cells, a row for each window
