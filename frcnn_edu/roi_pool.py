@@ -56,9 +56,7 @@ def roi_pool(features: Tensor, rois: RoIs, output_size: Size, spatial_scale: flo
     def pooled(channels: Tensor) -> Tensor:  # (B, c, H, W) -> (N, c, P * P)
         found = _maxima(channels.transpose(0, 1).flatten(1, 2), windows, bins.shape[1], cells=learns).mT  # (c, M)
         if learns:
-            table = F.pad(
-                channels.transpose(0, 1).flatten(1), (0, 1)
-            )  # (c, B * H * W + 1): the last is 0, for empty bins
+            table = F.pad(channels.transpose(0, 1).flatten(1), (0, 1))  # (c, B * H * W + 1): 0 for empty bins
             found = table.gather(1, found.contiguous())
         return found.unflatten(1, (len(boxes), rows * columns)).transpose(0, 1)
 
