@@ -45,12 +45,11 @@ def roi_pool(features: Tensor, rois: RoIs, output_size: Size, spatial_scale: flo
     Raises TypeError or ValueError where features, regions and sizes do not match.
     """
     boxes, image, (rows, columns) = _check_rois(features, rois, output_size)
-    height, width = features.shape[2:]
-    top, bottom = _whole_cells(boxes[:, 1], boxes[:, 3], spatial_scale, rows, height)  # (N, P) each
-    left, right = _whole_cells(boxes[:, 0], boxes[:, 2], spatial_scale, columns, width)  # (N, P) each
+    top, bottom = _whole_cells(boxes[:, 1], boxes[:, 3], spatial_scale, rows, features.shape[2])  # (N, P) each
+    left, right = _whole_cells(boxes[:, 0], boxes[:, 2], spatial_scale, columns, features.shape[3])  # (N, P) each
     edges = (image[:, None, None], top[:, :, None], bottom[:, :, None], left[:, None, :], right[:, None, :])
     bins = torch.stack([edge.flatten() for edge in torch.broadcast_tensors(*edges)])  # (5, M), M = N * P * P bins
-    windows = _windows(bins, height, width)
+    windows = _windows(bins, *features.shape[2:])
     learns = features.requires_grad and torch.is_grad_enabled()
 
     def pooled(channels: Tensor) -> Tensor:  # (B, c, H, W) -> (N, c, P * P)
@@ -197,12 +196,13 @@ def _maxima(features: Tensor, windows: Windows, bins: int, cells: bool) -> Tenso
     empty, dtype = (nowhere, torch.int64) if cells else (0, maps.dtype)
     found = maps.new_full((bins, len(features)), empty, dtype=dtype)
     for h, w, some, places in windows:
-        rows = [table.index_select(0, places.flatten()) for table in every_window(h, w)[: 1 + cells]]
-        values, *firsts = (one.unflatten(0, places.shape) for one in rows)  # (k, m, C)
-        best = values.amax(dim=0)  # (m, C)
-        if cells:
-            best = reduce(torch.minimum, firsts[0].add_((values < best) * nowhere))
-        found.index_copy_(0, some, best)
+        tables = every_window(h, w)
+        if len(places) == 1 or not cells:
+            best = reduce(torch.maximum, tables[cells].index_select(0, places.flatten()).unflatten(0, places.shape))
+        else:
+            values, firsts = (table.index_select(0, places.flatten()).unflatten(0, places.shape) for table in tables)
+            best = reduce(torch.minimum, firsts.add_((values < values.amax(dim=0)) * nowhere))
+        found.index_copy_(0, some, best)  # (m, C)
     return found
 
 
