@@ -201,7 +201,7 @@ class LiveDetector extends Explorer {
     const { verdicts } = this.answer;
     const right = verdicts.filter((verdict) => verdict.right).length;
     const waited = this.waited ? [`*${wholeNumber(this.waited)} ms* from hand to picture`] : [];
-    this.show(`*${right}* of ${verdicts.length} shapes named rightly`, ...waited);
+    this.show(`*${right}* of ${verdicts.length} shapes named correctly`, ...waited);
     const { hovered, selected } = this.canvas;
     this.canvas.setReadout(this.sentence(hovered ?? selected));
   }

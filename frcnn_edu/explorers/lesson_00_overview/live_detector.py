@@ -134,7 +134,7 @@ class LiveDetector(BoxCanvas):
         return replace(super().still(), **parts)
 
     def __repr__(self) -> str:
-        return f"LiveDetector({len(self.boxes)} shapes, {self.num_named} named rightly)"
+        return f"LiveDetector({len(self.boxes)} shapes, {self.num_named} named correctly)"
 
     def _place(self, kinds: Sequence[str], boxes: object, paints: Sequence[int]) -> None:
         if unknown := set(kinds) - set(KINDS):
