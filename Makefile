@@ -7,12 +7,13 @@ PIP := -m pip --disable-pip-version-check
 PYTEST := $(PY) -m pytest --nbval-lax --nbval-current-env
 UNLESS_SLOW := $(if $(filter yes,$(SLOW)),, and not slow)
 
-# uv installs where it is on the PATH, pip elsewhere; both take the versions in constraints.txt.
-UV := $(shell command -v uv 2>/dev/null)
-INSTALL := $(if $(UV),"$(UV)" pip install --python $(PY),$(PY) $(PIP) install)
+# uv installs, the one on the PATH or one that pip fetches into .venv, in a fraction of pip's time; where it cannot (it does
+# not read pip's settings, such as another index), pip does. Both take the versions in constraints.txt.
+UV = $(shell command -v uv 2>/dev/null || command -v $(VENV)/bin/uv 2>/dev/null)
+INSTALL = $(if $(UV),"$(UV)" pip install --python $(PY),$(PY) $(PIP) install)
 
 # uv leaves compiling to the first start: JupyterLab is compiled while torch is fetched, so that it opens sooner then.
-AHEAD := $(if $(UV),$(INSTALL) --quiet --constraint constraints.txt jupyterlab && { $(PY) -m compileall -qq $(VENV)/lib & },:)
+AHEAD = $(if $(UV),$(INSTALL) --quiet --constraint constraints.txt jupyterlab && { $(PY) -m compileall -qq $(VENV)/lib & },:)
 
 # The sizes of the pinned wheels, summed.
 ifeq "$(shell uname -s)" "Linux"
@@ -106,7 +107,8 @@ $(VENV)/.made:
 		"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null \
 			|| { echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv"; exit 1; }; \
 		echo "Making $(VENV) with $(PYTHON)"; \
-		"$(PYTHON)" -m venv --clear $(VENV); }
+		"$(PYTHON)" -m venv --clear $(VENV); \
+		$(if $(UV),,$(PY) $(PIP) install --quiet uv || echo "uv could not be fetched; pip installs instead, which takes longer."); }
 	@$(PY) $(NEW_ENOUGH) \
 		|| { echo "$(VENV) was made with a Python older than 3.11. Remove it (make clean) and call again"; exit 1; }
 	@echo "$(CURDIR)" > $@
@@ -117,5 +119,6 @@ $(VENV)/.lessons $(VENV)/.test $(VENV)/.page $(VENV)/.site $(VENV)/.teach: $(VEN
 		else echo "Installing the course into $(VENV). About to fetch $(SIZE)."; \
 		echo "If this is interrupted, call it again: what $(if $(UV),uv,pip) has put into its cache is not fetched again."; \
 		$(AHEAD); fi
-	$(INSTALL) --constraint constraints.txt --editable '.[$(patsubst .%,%,$(@F))]'
+	@wanted="--constraint constraints.txt --editable .[$(patsubst .%,%,$(@F))]"; \
+		$(INSTALL) $$wanted || { echo "Trying once more with pip"; $(PY) $(PIP) install $$wanted; }
 	@touch $(VENV)/.lessons $@
