@@ -153,7 +153,8 @@ def batched_nms(
 ) -> Tensor:
     """`nms` within each group, such as a class or a level: (N, 4), (N,), (N,) -> (K,) int64.
 
-    What all groups keep is returned best first, at most `limit` boxes. On a GPU torchvision's kernel does the work.
+    What all groups keep is returned best first, at most `limit` boxes. On a GPU torchvision's kernel does the work, in
+    double precision: an IoU of exactly the threshold may count as above it on one device and not on the other.
     Raises what `nms` raises, and TypeError where `groups` are not integers.
     """
     _check_nms(boxes, scores, groups, iou_threshold, limit)

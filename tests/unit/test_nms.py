@@ -7,6 +7,7 @@ import torch
 from drawn import SEEDS, boxes, crowded_boxes, image_boxes
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pretended_device import pretend, pretended_gpu
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torchvision import ops
@@ -286,6 +287,22 @@ def test_what_is_no_box_is_refused(bad):
         nms(bad, torch.zeros(len(bad)), 0.5)
     with pytest.raises(ValueError, match="boxes"):
         batched_nms(bad, torch.zeros(len(bad)), torch.zeros(len(bad)).long(), 0.5)
+
+
+@settings(max_examples=10, deadline=None)
+@given(COUNTS, SEEDS, THRESHOLDS)
+def test_groups_are_kept_apart_on_a_gpu_too(count, seed, iou_threshold):
+    boxes, scores, groups = image_boxes(count, seed, 300, 300), draw_scores(count, seed), draw_groups(count, seed, 5)
+    with pretended_gpu():
+        kept = batched_nms(pretend(boxes), pretend(scores), pretend(groups), iou_threshold)
+    assert torch.equal(kept.inner, per_group(boxes, scores, groups, iou_threshold))
+
+
+def test_opposite_corners_of_two_groups_do_not_meet_on_a_gpu():
+    corners, groups = torch.tensor([[9.0, 9.0, 10.0, 10.0], [-10.0, -10.0, -9.0, -9.0]]), torch.tensor([0, 1])
+    with pretended_gpu():
+        kept = batched_nms(pretend(corners), pretend(torch.tensor([0.9, 0.8])), pretend(groups), 0.5)
+    assert kept.inner.tolist() == [0, 1]
 
 
 def test_tensors_on_two_devices_are_refused():
