@@ -233,11 +233,11 @@ def test_each_suppressed_box_has_the_first_kept_box_that_would(count, seed, grou
     assert by.shape == (count,)
     assert by.dtype == torch.int64
     assert sorted((by == -1).nonzero().squeeze(1).tolist()) == sorted(kept.tolist())
-    iou = box_iou(crowd, crowd).double()
-    for loser in (by >= 0).nonzero().squeeze(1).tolist():
-        rivals = [one for one in kept.tolist() if labels[one] == labels[loser] and iou[one, loser] > threshold]
-        assert by[loser] == rivals[0]
-        assert scores[by[loser]] >= scores[loser]
+    iou, of, score = box_iou(crowd, crowd).double().tolist(), labels.tolist(), scores.tolist()
+    for loser, suppressor in enumerate(by.tolist()):
+        if suppressor >= 0:
+            assert suppressor == next(k for k in kept.tolist() if of[k] == of[loser] and iou[k][loser] > threshold)
+            assert score[suppressor] >= score[loser]
 
 
 def test_the_best_of_two_suppressors_is_named_and_none_beyond_a_limit():
