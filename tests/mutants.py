@@ -186,8 +186,12 @@ def _noticed(module: str, mutant: Mutant) -> bool:
 
 
 def _run_tests(module: str, mutant: Mutant) -> int:
+    import hypothesis
     import pytest
 
+    # A failure is enough: nobody reads the smallest example, which takes most of the time to find.
+    hypothesis.settings.register_profile("mutants", phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate))
+    hypothesis.settings.load_profile("mutants")
     path = str(ROOT / "frcnn_edu" / f"{module}.py")
     ast.fix_missing_locations(mutant.tree)
     real = importlib.machinery.SourceFileLoader.get_code
