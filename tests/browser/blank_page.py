@@ -8,6 +8,8 @@ import base64
 from collections.abc import Callable
 from pathlib import Path
 
+from jupyterlab_driver import PATIENCE
+
 PAGE = Path(__file__).with_name("blank_page.html")
 
 NEXT_FRAMES = """n => new Promise(done => {
@@ -21,6 +23,7 @@ class BlankPage:
 
     def __init__(self, context: object, widget: object, dark: bool = False) -> None:
         self.widget, self.page = widget, context.new_page()
+        self.page.set_default_timeout(1000 * PATIENCE)
         self.problems: list[str] = []
         self.unsent: set[str] = set()
         self.page.on("pageerror", lambda error: self.problems.append(f"uncaught: {error}"))

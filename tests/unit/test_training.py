@@ -727,7 +727,7 @@ def training(out, *more):
 
 
 def wait_for(condition, process):
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not condition():
         assert process.is_alive(), f"the run ended with {process.exitcode}"
         assert time.monotonic() < end
