@@ -46,7 +46,7 @@ lint: $(VENV)/.test  ## check style, layers and types of Python and of the explo
 # Those marked `slow` are of what few changes touch: grading, exports, the site, the wheel, real trainings. So are those
 # that measure time, which run last and alone; pytest exits with 5 where ARGS picks no such test.
 test: lint  ## lint, then unit, script, notebook and browser tests; ARGS="-k boxes" picks some, SLOW=yes takes the slow ones too
-	$(PYTEST) -n 2 --dist loadfile -m "not timing$(UNLESS_SLOW)" $(ARGS) tests $(wildcard notebooks/*.ipynb)
+	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m "not timing$(UNLESS_SLOW)" $(ARGS) tests $(wildcard notebooks/*.ipynb)
 ifdef UNLESS_SLOW
 	@echo "The slow tests were left out; make test SLOW=yes runs them too, as .ci/run does."
 else

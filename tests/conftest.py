@@ -16,6 +16,7 @@ from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; processes that tests start inherit it
 
+LONG = ("browser", "slow")
 NO_SKIPS = os.environ.get("FRCNN_EDU_NO_SKIPS") == "1"
 
 
@@ -29,6 +30,13 @@ def pytest_configure(config: pytest.Config) -> None:
         import restless
 
         config.pluginmanager.register(restless, "restless")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long comes first (lessons, browsers, large files), so that no worker is alone at the end."""
+    long = {item.path for item in items if item.path.suffix == ".ipynb" or any(map(item.get_closest_marker, LONG))}
+    size = {path: path.stat().st_size for path in {item.path for item in items}}
+    items.sort(key=lambda item: (item.path not in long, -size[item.path], item.path))
 
 
 settings.register_profile("unhurried", deadline=None)  # on a busy machine any example may be slow
