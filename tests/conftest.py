@@ -66,10 +66,16 @@ def pytest_make_collect_report(collector: pytest.Collector):
 
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
-    """Makes a file or a folder, by its name, once for all workers: the first that asks makes it, the others wait."""
+    """Makes a file or a folder, by its name, once for all workers: the first that asks makes it, the others wait.
+
+    Where FRCNN_EDU_MADE names a folder, it lies there and serves the next run, too.
+    """
     root = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         root = root.parent
+    if "FRCNN_EDU_MADE" in os.environ:
+        root = Path(os.environ["FRCNN_EDU_MADE"])
+        root.mkdir(parents=True, exist_ok=True)
 
     def made(name: str, make: Callable[[Path], object]) -> Path:
         target, draft = root / name, root / f"draft-{name}"

@@ -36,7 +36,7 @@ class BlankPage:
         self.page.evaluate("([script, sheet, state]) => show(script, sheet, state)", [*text.values(), encoded(state)])
         self.settle()
 
-    def settle(self, frames: int = 3) -> None:
+    def settle(self, frames: int = 2) -> None:
         """Carry messages to and fro until there are none, and let the page draw."""
         self.page.evaluate(NEXT_FRAMES, frames)
         for _ in range(10):
