@@ -12,10 +12,12 @@ UNLESS_SLOW := $(if $(filter yes,$(SLOW)),, and not slow)
 
 # uv installs where it is on the PATH, pip elsewhere; both take the versions in constraints.txt.
 UV := $(shell command -v uv 2>/dev/null)
-INSTALL := $(if $(UV),"$(UV)" pip install --python $(PY),$(PY) $(PIP) install)
+INSTALL := $(if $(UV),"$(UV)" pip install --python $(PY),$(PY) $(PIP) install --no-compile)
 
 # uv leaves compiling to the first start: JupyterLab is compiled while torch is fetched, so that it opens sooner then.
+# pip would compile all with one core: all of them do so afterwards.
 AHEAD := $(if $(UV),$(INSTALL) --quiet --constraint constraints.txt jupyterlab && { $(PY) -m compileall -qq $(VENV)/lib & },:)
+AFTERWARDS := $(if $(UV),:,$(PY) -m compileall -qq -j 0 $(VENV)/lib || true)
 
 # The sizes of the pinned wheels, summed.
 ifeq "$(shell uname -s)" "Linux"
@@ -43,7 +45,7 @@ lint: $(VENV)/.test  ## check style, layers and types of Python and of the explo
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(VENV)/bin/lint-imports
-	$(PY) -m mypy
+	$(PY) -m mypy --num-workers 2
 	$(PY) tests/js/node_tools.py
 
 # Those marked `slow` are of what few changes touch: grading, exports, the site, the wheel, real trainings. So are those
@@ -122,4 +124,5 @@ $(VENV)/.lessons $(VENV)/.test $(VENV)/.page $(VENV)/.site $(VENV)/.teach: $(VEN
 		echo "If this is interrupted, call it again: what $(if $(UV),uv,pip) has put into its cache is not fetched again."; \
 		$(AHEAD); fi
 	$(INSTALL) --constraint constraints.txt --editable '.[$(patsubst .%,%,$(@F))]'
+	@$(AFTERWARDS)
 	@touch $(VENV)/.lessons $@
