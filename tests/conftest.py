@@ -16,6 +16,7 @@ from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; processes that tests start inherit it
 
+LONG = ("browser", "slow")
 NO_SKIPS = os.environ.get("FRCNN_EDU_NO_SKIPS") == "1"
 
 
@@ -29,6 +30,13 @@ def pytest_configure(config: pytest.Config) -> None:
         import restless
 
         config.pluginmanager.register(restless, "restless")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long comes first (lessons, browsers, large files), so that no worker is alone at the end."""
+    long = {item.path for item in items if item.path.suffix == ".ipynb" or any(map(item.get_closest_marker, LONG))}
+    size = {path: path.stat().st_size for path in {item.path for item in items}}
+    items.sort(key=lambda item: (item.path not in long, -size[item.path], item.path))
 
 
 settings.register_profile("unhurried", deadline=None)  # on a busy machine any example may be slow
@@ -58,10 +66,16 @@ def pytest_make_collect_report(collector: pytest.Collector):
 
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
-    """Makes a file or a folder, by its name, once for all workers: the first that asks makes it, the others wait."""
+    """Makes a file or a folder, by its name, once for all workers: the first that asks makes it, the others wait.
+
+    Where FRCNN_EDU_MADE names a folder, it lies there and serves the next run, too.
+    """
     root = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         root = root.parent
+    if "FRCNN_EDU_MADE" in os.environ:
+        root = Path(os.environ["FRCNN_EDU_MADE"])
+        root.mkdir(parents=True, exist_ok=True)
 
     def made(name: str, make: Callable[[Path], object]) -> Path:
         target, draft = root / name, root / f"draft-{name}"

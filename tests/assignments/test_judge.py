@@ -40,6 +40,14 @@ def bench(student):
     return bench
 
 
+def test_a_test_knows_what_the_student_has_now_and_nothing_of_the_test_before(student, bench):
+    student.run("number = 1")
+    assert bench.judge("found = number\nassert found == 1") == []
+    student.run("number = 2")
+    assert bench.judge("assert number == 2") == []
+    assert bench.judge("found")[-1]["ename"] == "NameError"
+
+
 @pytest.mark.parametrize(
     "value",
     [

@@ -8,6 +8,8 @@ import base64
 from collections.abc import Callable
 from pathlib import Path
 
+from jupyterlab_driver import PATIENCE
+
 PAGE = Path(__file__).with_name("blank_page.html")
 
 NEXT_FRAMES = """n => new Promise(done => {
@@ -21,6 +23,7 @@ class BlankPage:
 
     def __init__(self, context: object, widget: object, dark: bool = False) -> None:
         self.widget, self.page = widget, context.new_page()
+        self.page.set_default_timeout(1000 * PATIENCE)
         self.problems: list[str] = []
         self.unsent: set[str] = set()
         self.page.on("pageerror", lambda error: self.problems.append(f"uncaught: {error}"))
@@ -33,7 +36,7 @@ class BlankPage:
         self.page.evaluate("([script, sheet, state]) => show(script, sheet, state)", [*text.values(), encoded(state)])
         self.settle()
 
-    def settle(self, frames: int = 3) -> None:
+    def settle(self, frames: int = 2) -> None:
         """Carry messages to and fro until there are none, and let the page draw."""
         self.page.evaluate(NEXT_FRAMES, frames)
         for _ in range(10):

@@ -12,7 +12,6 @@ from frcnn_edu.site import exporter
 from frcnn_edu.site.playground.build import write as write_playground
 
 VIEWPORT = {"width": 1280, "height": 900}
-RUN_TIMEOUT = 240
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +80,7 @@ def open_lesson(open_notebook: Callable[..., Notebook]) -> Callable[[Path | list
     def open_one(what: Path | list[dict]) -> Notebook:
         notebook = open_notebook(what)
         notebook.page.set_viewport_size(SCREEN)
-        notebook.run_all(RUN_TIMEOUT)
+        notebook.run_all()
         return notebook
 
     return open_one

@@ -22,8 +22,9 @@ import nbformat
 from jupyter_client import BlockingKernelClient
 
 HOST = "127.0.0.1"
-START_TIMEOUT = 90
-PAGE_TIMEOUT = 60
+START_TIMEOUT = PAGE_TIMEOUT = 120
+PATIENCE = 60
+"""Seconds that a kernel has for a short answer, a server, or a page, however busy the machine."""
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 CHROMIUM_FLAGS = (
     "--no-sandbox",
@@ -80,7 +81,7 @@ class LabServer:
         """End the server and its kernels."""
         self.process.terminate()
         try:
-            self.process.wait(20)
+            self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
 
@@ -105,7 +106,7 @@ class LabServer:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"token {self.token}"} if self.token else {}
         request = urllib.request.Request(f"{self.url}/{path}", data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=30) as reply:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as reply:
             text = reply.read()
         return json.loads(text) if text else None
 
@@ -175,13 +176,13 @@ class Notebook:
         self.page.goto(f"{server.url}/doc/tree/{path}?reset")
         self.wait_for_kernel()
 
-    def wait_for_kernel(self, timeout: float = 60) -> None:
+    def wait_for_kernel(self, timeout: float = PAGE_TIMEOUT) -> None:
         """Return once the kernel is idle; before that Lab drops a "run all" without a word."""
         self.page.wait_for_function("window.jupyterapp?.shell.currentWidget?.sessionContext", timeout=timeout * 1000)
         self.page.evaluate(f"{NOTEBOOK}.sessionContext.ready")
         self._wait_idle(timeout)
 
-    def run_all(self, timeout: float = 120) -> None:
+    def run_all(self, timeout: float = 240) -> None:
         """Run all cells and wait until the last is done and every widget it made has been drawn."""
         self.page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")  # resolves when all have run
         self._wait_idle(timeout)
@@ -191,7 +192,7 @@ class Notebook:
         """Let the page draw what it has, and the kernel take in what the page told it."""
         wait = "n => new Promise(done => { const go = () => n-- ? requestAnimationFrame(go) : done(); go(); })"
         self.page.evaluate(wait, frames)
-        self._wait_idle(30)
+        self._wait_idle(PATIENCE)
 
     def cell_errors(self) -> list[str]:
         """Every error that a cell, or an Output widget in a cell, holds."""
@@ -226,7 +227,8 @@ class Notebook:
 
     def evaluate(self, expression: str) -> object:
         """The value of a Python expression in the notebook's kernel (numbers, strings, lists …; else its repr)."""
-        reply = self._kernel().execute("", silent=True, user_expressions={"value": expression}, reply=True, timeout=30)
+        asked = {"user_expressions": {"value": expression}, "timeout": PATIENCE}
+        reply = self._kernel().execute("", silent=True, reply=True, **asked)
         value = reply["content"]["user_expressions"]["value"]
         if value["status"] == "error":
             raise RuntimeError(f"{expression}: {value['ename']}: {value['evalue']}")
@@ -236,7 +238,7 @@ class Notebook:
         except (ValueError, SyntaxError):
             return text
 
-    def wait_until(self, expression: str, timeout: float = 10) -> object:
+    def wait_until(self, expression: str, timeout: float = PATIENCE) -> object:
         """The value of a Python expression in the kernel once it is true; fails with its last value."""
         end = time.monotonic() + timeout
         while not (value := self.evaluate(expression)):
@@ -246,7 +248,7 @@ class Notebook:
 
     def execute(self, code: str) -> None:
         """Run code in the notebook's kernel, outside of any cell; raises what it raises."""
-        reply = self._kernel().execute(code, store_history=False, reply=True, timeout=60)["content"]
+        reply = self._kernel().execute(code, store_history=False, reply=True, timeout=PATIENCE)["content"]
         if reply["status"] == "error":
             raise RuntimeError(f"{reply['ename']}: {reply['evalue']}")
 
@@ -297,7 +299,7 @@ class Notebook:
             self._client = BlockingKernelClient(connection_file=str(self.server.runtime / f"kernel-{kernel}.json"))
             self._client.load_connection_file()
             self._client.start_channels()
-            self._client.wait_for_ready(timeout=30)
+            self._client.wait_for_ready(timeout=PATIENCE)
         return self._client
 
     def _iopub_errors(self) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import psutil
-from jupyterlab_driver import NOTEBOOK, Notebook
+from jupyterlab_driver import NOTEBOOK, PATIENCE, Notebook
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator
@@ -22,7 +22,7 @@ PAD = 7
 MINUS = "\N{MINUS SIGN}"
 """The sign that the explorers write, where Python writes a hyphen."""
 
-UPDATES = 20
+UPDATES, TRIES = 20, 5
 HAND_MS = 16
 """What follows the hand is drawn within a frame of a 60 Hz screen."""
 KERNEL_MS = 60
@@ -31,8 +31,6 @@ SLOW_MACHINE = 4
 """Where the kernel is busy or the machine is, an answer may take this many empty round trips."""
 QUIET_PERCENT = 40
 """Of all cores: beside a browser and a kernel at rest, another process at full load on one of two is more."""
-PATIENCE = 20
-"""Seconds to wait for one answer of a kernel, however slow."""
 
 FIND_CELL = f"""name => [...{NOTEBOOK}.content.model.cells].findIndex(
     cell => new RegExp(`^${{name}} = (?:\\\\w+[.])?(?:[A-Z]|open_)\\\\w*\\\\(`, "m").test(cell.sharedModel.source))"""
@@ -132,16 +130,18 @@ def assert_it_has_drawn(found: "Locator") -> None:
 def script_ms(lesson: Notebook, kind: str, act: Callable[[int], object]) -> float:
     """Median script time from event to drawn, in ms, of the updates of this kind that act(0), act(1), … cause.
 
-    Kinds are those of box_canvas.js: "hover", "drag", and "filter", which any slider counts as. Each act has a frame of
-    its own.
+    Kinds are those of box_canvas.js: "hover", "drag", and "filter", which any slider counts as. Each act is given a
+    frame of its own; they begin anew while a busy machine has drawn several in one.
     """
     lesson.page.evaluate("globalThis.boxCanvasTimings = []")
-    for i in range(UPDATES + 1):
-        act(i)
-        lesson.page.evaluate(NEXT_FRAME)
-    spent = lesson.page.evaluate(TIMINGS, kind)
-    assert len(spent) >= UPDATES, f"{len(spent)} updates of kind {kind} were drawn"
-    return statistics.median(spent)
+    for _ in range(TRIES):
+        for i in range(UPDATES):
+            act(i)
+            lesson.page.evaluate(NEXT_FRAME)
+        spent = lesson.page.evaluate(TIMINGS, kind)
+        if len(spent) >= UPDATES:
+            return statistics.median(spent)
+    raise AssertionError(f"{len(spent)} updates of kind {kind} were drawn")
 
 
 def drag_ms(lesson: Notebook, x: float, y: float) -> float:

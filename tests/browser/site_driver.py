@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from jupyterlab_driver import HOST
+from jupyterlab_driver import HOST, PATIENCE
 
 AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 
@@ -74,7 +74,7 @@ class Reader:
     def __init__(self, browser: object, **options: object) -> None:
         self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 1000}} | options)
         self.page = self.context.new_page()
-        self.page.set_default_timeout(20_000)
+        self.page.set_default_timeout(1000 * PATIENCE)
         self.problems: list[str] = []
         self.loaded: dict[str, int] = {}
         self.context.route(re.compile(rf"^(?!https?://{re.escape(HOST)}[:/]|data:|blob:)"), self._refuse)

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import traitlets
-from blank_page import BlankPage
+from blank_page import NEXT_FRAMES, BlankPage
 from jupyterlab_driver import NOTEBOOK
-from lesson_driver import HAND_MS, KERNEL_MS, PAD, UPDATES, pixels
+from lesson_driver import KERNEL_MS, PAD, UPDATES, assert_within_a_frame, pixels, quiet, script_ms
 
 from frcnn_edu.explorers import BoxCanvas, Grid
 from frcnn_edu.explorers.bundle import bundle
@@ -22,8 +22,6 @@ from frcnn_edu.explorers.bundle import bundle
 pytestmark = pytest.mark.browser
 
 TIMES = "\N{MULTIPLICATION SIGN}"
-NOISE = 2
-"""How much slower than its figure a run may be on a busy machine before a test fails."""
 
 CAT, DOG, ANCHOR, NEGATIVE, POSITIVE = range(5)
 SCRIPT = Path(__file__).with_name("iou_explorer.js")
@@ -183,7 +181,12 @@ def test_hover_inspects_the_smallest_box_under_the_pointer(hand, canvas):
 def test_drag_moves_an_editable_box_and_python_follows(hand, canvas):
     before, heard = hand.picture(), []
     canvas.observe(lambda change: heard.append(canvas._edit["final"] is False), "boxes")
-    hand.drag((140, 140), (170, 160))
+    hand.move(140, 140)
+    hand.page.mouse.down()
+    for place in ((150, 145), (160, 155), (170, 160)):
+        hand.move(*place)
+    hand.page.mouse.up()
+    hand.settle()
     canvas.unobserve_all("boxes")
     assert not canvas.dragging
     assert_box(canvas, CAT, [80, 70, 180, 170])
@@ -464,7 +467,7 @@ def test_an_explorer_computes_without_python(explorer):
     hand.page.mouse.down()
     hand.page.mouse.move(place["x"] + PAD + 95, place["y"] + PAD + 70, steps=5)
     hand.page.mouse.up()
-    hand.page.wait_for_timeout(100)
+    hand.page.evaluate(NEXT_FRAMES, 3)
     assert hand.readout == "IoU 0.600"
     assert hand.state("positive").inner_text() == "positive 1"
     assert explorer.widget.boxes[0].tolist() == [50, 50, 150, 150], "Python has been asked: this shows nothing"
@@ -501,39 +504,11 @@ def crowd(context):
     assert shown.problems == []
 
 
-def median_of_updates(notebook, kind, act):
-    """Median script time from event to drawn, and of the frames, over `UPDATES` updates that `act(i)` causes."""
-    notebook.page.evaluate(
-        """() => {
-            globalThis.boxCanvasTimings = [];
-            globalThis.frameTimes = [];
-            let last = performance.now();
-            const tick = now => {
-                if (!globalThis.frameTimes) return;
-                frameTimes.push(now - last);
-                last = now;
-                requestAnimationFrame(tick);
-            };
-            requestAnimationFrame(tick);
-        }"""
-    )
-    for i in range(UPDATES):
-        act(i)
-        notebook.page.wait_for_timeout(40)
-    timings, frames = notebook.page.evaluate("[boxCanvasTimings, frameTimes]")
-    notebook.page.evaluate("globalThis.frameTimes = null")
-    own = [timing["ms"] for timing in timings if timing["kind"] == kind]
-    assert len(own) >= UPDATES // 2, f"{len(own)} updates of kind {kind} were drawn"
-    script, frame = statistics.median(own), statistics.median(frames)
-    print(f"{kind}, 5000 boxes: {script:.1f} ms of script, {frame:.1f} ms a frame (medians of {len(own)} updates)")
-    return script
-
-
 def test_hover_over_5000_boxes_fits_a_frame(crowd):
     hand = Hand(crowd)
     place = hand.stage.bounding_box()
-    ms = median_of_updates(crowd, "hover", lambda i: hand.page.mouse.move(place["x"] + 60 + 12 * i, place["y"] + 200))
-    assert ms <= HAND_MS * NOISE
+    x, y = place["x"] + 60, place["y"] + 200
+    assert_within_a_frame({"hover": script_ms(crowd, "hover", lambda i: hand.page.mouse.move(x + 12 * i, y))})
 
 
 def test_drag_over_5000_boxes_fits_a_frame(crowd):
@@ -543,18 +518,18 @@ def test_drag_over_5000_boxes_fits_a_frame(crowd):
     place = hand.stage.bounding_box()
     x, y = place["x"] + PAD + (x1 + x2) / 2, place["y"] + PAD + (y1 + y2) / 2
     hand.page.mouse.down()
-    ms = median_of_updates(crowd, "drag", lambda i: hand.page.mouse.move(x + 4 * (i % 10 + 1), y))
+    ms = script_ms(crowd, "drag", lambda i: hand.page.mouse.move(x + 4 * (i % 10 + 1), y))
     hand.page.mouse.up()
     hand.settle()
     assert crowd.widget.boxes[0, 0] > x1
-    assert ms <= HAND_MS * NOISE
+    assert_within_a_frame({"drag": ms})
 
 
 def test_filtering_5000_boxes_keeps_up(crowd):
     hand = Hand(crowd)
     hand.slider("Score at least").focus()
-    ms = median_of_updates(crowd, "filter", lambda i: hand.page.keyboard.press("ArrowRight"))
-    assert ms <= KERNEL_MS * NOISE
+    ms = script_ms(crowd, "filter", lambda i: hand.page.keyboard.press("ArrowRight"))
+    assert ms <= KERNEL_MS or not quiet(), ms
 
 
 def test_a_slider_that_needs_the_kernel_answers_in_time(notebook):
@@ -587,7 +562,7 @@ def test_a_slider_that_needs_the_kernel_answers_in_time(notebook):
         for _ in range(UPDATES)
     ]
     print(f"slider through the kernel: {statistics.median(times):.0f} ms from key to picture (median of {UPDATES})")
-    assert statistics.median(times) <= KERNEL_MS * NOISE
+    assert statistics.median(times) <= KERNEL_MS or not quiet(), times
     assert notebook.problems() == {}
 
 

@@ -4,9 +4,9 @@ import json
 import time
 
 import pytest
+from jupyterlab_driver import PATIENCE
 from lesson_driver import (
     MINUS,
-    PATIENCE,
     assert_the_kernel_answers_at_once,
     assert_within_a_frame,
     drag,

@@ -136,7 +136,7 @@ def test_the_page_answers_a_photograph_and_a_text_that_is_called_one(lesson):
         found.get_by_role("button", name="Choose photographs").focus()
         lesson.page.keyboard.press("Enter")
     chooser.value.set_files(chosen)
-    lesson.wait_until("len(page.answers.children) == 2", timeout=60)
+    lesson.wait_until("len(page.answers.children) == 2")
     found.get_by_text("notes.jpg is not an image that Pillow can read").wait_for()
     found.get_by_text("drawn by hand.png:").wait_for()
     shown = found.locator(".widget-image, img.jupyter-widgets").first

@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from jupyterlab_driver import HOST, PAGE_TIMEOUT, START_TIMEOUT, free_port
+from jupyterlab_driver import HOST, PAGE_TIMEOUT, PATIENCE, START_TIMEOUT, free_port
 from PIL import Image
 
 from frcnn_edu.course.blood_cell_detector import load_blood_cell_detector
@@ -52,7 +52,7 @@ def address(tmp_path_factory):
             time.sleep(0.1)
     yield url
     server.terminate()
-    server.wait(20)
+    server.wait(PATIENCE)
     assert "Traceback" not in (home / "log").read_text()
 
 

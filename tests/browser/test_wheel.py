@@ -20,7 +20,6 @@ pytestmark = pytest.mark.slow
 
 ROOT = NOTEBOOKS.parent
 MEGABYTES_AT_MOST = 30
-RUN_TIMEOUT = 120
 PHOTOGRAPH = ROOT / "data" / "blood_cells" / "BloodImage_00018.jpg"
 
 
@@ -115,7 +114,7 @@ def test_a_lesson_runs_in_the_copy_that_lab_has_laid_and_a_detector_is_trained_a
     page.close()
 
     notebook = Notebook(lab, context, "my_lessons/01_anchors.ipynb")
-    notebook.run_all(RUN_TIMEOUT)
+    notebook.run_all()
     assert notebook.problems() == {}
     assert notebook.evaluate("viz.__file__").startswith(str(lab.bin.parent)), "it is the wheel that has run"
     options = "--steps 2 --batch-size 2 --option box_score_thresh=0 --device cpu --out run"

@@ -210,7 +210,9 @@ def test_the_core_loads_about_as_fast_as_torch_and_torchvision():
         "from time import perf_counter as now; start = now(); import torch, torchvision; theirs = now() - start; "
         f"import {', '.join(core_modules())}; print((now() - start) / theirs)"
     )
-    ratios = [float(python("-c", timed)) for _ in range(3)]
+    ratios = []
+    while not ratios or (min(ratios) > 1.25 and len(ratios) < 3):
+        ratios.append(float(python("-c", timed)))
     assert min(ratios) <= 1.25, ratios
 
 

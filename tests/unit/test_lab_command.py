@@ -133,7 +133,7 @@ def test_a_server_starts_without_what_takes_seconds_and_opens_no_lesson(command,
         main(["{command}", "--no-browser", f"--port={{taken.getsockname()[1]}}"])
     """
     words = [sys.executable, "-c", textwrap.dedent(code)]
-    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
     assert "port" in done.stderr
     assert done.stdout.splitlines()[-1] == "{'jupyter_server'} False"
 
