@@ -30,7 +30,7 @@ TESTS = {
 }
 """The tests of each module."""
 
-SECONDS = 300
+SECONDS = 100
 """Time limit; a mutant that exceeds it counts as noticed."""
 
 SWAPPED_OPERATORS = {
