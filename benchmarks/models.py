@@ -19,6 +19,7 @@ from torchvision.models.detection.faster_rcnn import TwoMLPHead as TorchvisionHe
 from benchmarks.measure import Call, Row
 from benchmarks.operators import SAMPLES, random_boxes
 from frcnn_edu import backbones
+from frcnn_edu.anchors import base_anchors
 from frcnn_edu.config import Options
 from frcnn_edu.faster_rcnn import (
     ROI_SIZE,
@@ -57,9 +58,12 @@ def torchvisions(ours: Callable[[], FasterRCNN], body: Callable[[], nn.Module]) 
     names = inspect.signature(TorchvisionFasterRCNN).parameters
     options = {name: value for name, value in asdict(pattern.config).items() if name in names}
     anchors = pattern.rpn.anchor_generator
+    generator = TorchvisionAnchorGenerator(tuple(anchors.sizes), tuple(anchors.aspect_ratios))
+    levels = zip(anchors.sizes, anchors.aspect_ratios, strict=True)
+    generator.cell_anchors = [base_anchors(*level, anchors.rounded) for level in levels]  # theirs are always rounded
     model = TorchvisionFasterRCNN(
         body(),
-        rpn_anchor_generator=TorchvisionAnchorGenerator(tuple(anchors.sizes), tuple(anchors.aspect_ratios)),
+        rpn_anchor_generator=generator,
         box_roi_pool=ops.MultiScaleRoIAlign(maps, ROI_SIZE, SAMPLES),
         box_head=TorchvisionHead(
             pattern.roi_heads.box_head.fc6.in_features, pattern.roi_heads.box_head.fc7.out_features

@@ -82,7 +82,7 @@ class AnchorGenerator(nn.Module):
                 + (f", {len(strides)} strides" if strides is not None else "")
             )
         self.sizes, self.aspect_ratios = sizes, aspect_ratios
-        self.strides, self.offset = strides, offset
+        self.strides, self.offset, self.rounded = strides, offset, rounded
         self.cell_anchors = [base_anchors(s, r, rounded) for s, r in zip(sizes, aspect_ratios, strict=True)]
 
     def num_anchors_per_location(self) -> list[int]:
