@@ -16,7 +16,7 @@ UV = $(shell command -v uv 2>/dev/null || command -v $(VENV)/bin/uv 2>/dev/null)
 INSTALL = $(if $(UV),"$(UV)" pip install --python $(PY),$(PY) $(PIP) install)
 
 # uv leaves compiling to the first start: JupyterLab is compiled while torch is fetched, so that it opens sooner then.
-AHEAD = $(if $(UV),$(INSTALL) --quiet --constraint constraints.txt jupyterlab && { $(PY) -m compileall -qq $(VENV)/lib & },:)
+AHEAD = $(if $(UV),! $(INSTALL) --quiet --constraint constraints.txt jupyterlab || { $(PY) -m compileall -qq $(VENV)/lib & },:)
 
 # The sizes of the pinned wheels, summed.
 ifeq "$(shell uname -s)" "Linux"
