@@ -322,7 +322,8 @@ def draw_pyramid(batch: int = 2, levels: int = 4, image_size: tuple[int, int] = 
 @pytest.mark.parametrize("levels", [1, 2, 4])
 def test_a_pyramid_is_aligned_as_torchvision_aligns_it(levels):
     features, image_sizes = draw_pyramid(levels=levels), [(300, 420), (290, 330)]
-    rois = [image_boxes(60, 1, 420, 300, 400), image_boxes(25, 2, 330, 290, 120)]
+    smaller_than_a_cell = torch.tensor([[9.0, 9.0, 10.0, 12.0], [40.0, 30.0, 40.0, 30.0]])
+    rois = [image_boxes(60, 1, 420, 300, 400), torch.cat((image_boxes(25, 2, 330, 290, 120), smaller_than_a_cell))]
     names = [str(level) for level in range(levels)]
     theirs = ops.MultiScaleRoIAlign(names, 7, 2)
     ours = MultiScaleRoIPool(7)
