@@ -5,6 +5,7 @@ of an uninterrupted one. An image file that cannot be read is left out, named an
 takes its place.
 """
 
+import time
 from collections.abc import Callable, Generator
 from functools import lru_cache
 from typing import NamedTuple, Protocol
@@ -35,6 +36,9 @@ class LabelledImages(Protocol):
 
 UNREADABLE = (ImageError, OSError)
 """What a data set raises for an image file that is missing or damaged."""
+
+SECONDS_TO_END = 5.0
+"""How long a worker process may take to end after its connection is closed; waited only if it does not end."""
 
 
 class Slot(NamedTuple):
@@ -136,6 +140,9 @@ def _report_unreadable(batches: DataLoader) -> Generator[tuple[list[Tensor], lis
         except StopIteration:
             return
         except (OSError, EOFError) as error:  # no image file: those are left out
+            # The connection is closed before the process has ended. Its end is a signal, on which PyTorch raises an
+            # error wherever the program is: here, and not in the loader's clearing up, whose errors are only printed.
+            time.sleep(SECONDS_TO_END)
             raise RuntimeError(f"a DataLoader worker has ended: {error}") from error
         for problem in problems:
             if problem not in reported:

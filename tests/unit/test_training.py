@@ -316,8 +316,26 @@ def test_one_sound_image_is_enough_and_none_is_an_error():
 
 def test_a_transfer_from_a_worker_that_broke_off_names_the_worker(monkeypatch):
     monkeypatch.setattr("torch.utils.data.dataloader._SingleProcessDataLoaderIter.__next__", lambda _: fail(EOFError()))
+    monkeypatch.setattr("frcnn_edu.training.batches.SECONDS_TO_END", 0)
     with pytest.raises(RuntimeError, match="DataLoader worker has ended"):
         next(batches_of(SCENES, RECIPE))
+
+
+def test_a_worker_that_ends_after_its_connection_was_closed_is_waited_for(monkeypatch):
+    """Its signal must not find the loader being cleared away: an error raised there is printed with a traceback."""
+
+    def on_signal(*_):
+        raise RuntimeError("DataLoader worker (pid 7) is killed")
+
+    monkeypatch.setattr("torch.utils.data.dataloader._SingleProcessDataLoaderIter.__next__", lambda _: fail(EOFError()))
+    before = signal.signal(signal.SIGALRM, on_signal)
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    try:
+        with pytest.raises(RuntimeError, match="pid 7"):
+            next(batches_of(SCENES, RECIPE))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_what_is_measured_leaves_out_an_image_that_cannot_be_read(capsys):
