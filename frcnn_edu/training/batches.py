@@ -5,9 +5,11 @@ of an uninterrupted one. An image file that cannot be read is left out, named an
 takes its place.
 """
 
+import sys
 import time
 from collections.abc import Callable, Generator
 from functools import lru_cache
+from types import TracebackType
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -58,7 +60,10 @@ def batches_of(
     check_batches(dataset, recipe)
     shares = (plan(recipe, step)[rank() :: world_size()] for step in range(start, recipe.steps))
     items = _Items(dataset, recipe.seed, augment)
-    return _report_unreadable(DataLoader(items, batch_sampler=shares, num_workers=workers, collate_fn=_columns))
+    loader = DataLoader(
+        items, batch_sampler=shares, num_workers=workers, collate_fn=_columns, worker_init_fn=_quiet_transfers
+    )
+    return _report_unreadable(loader)
 
 
 def check_batches(dataset: LabelledImages, recipe: Recipe) -> None:
@@ -125,6 +130,20 @@ def _without_flat_boxes(image: Tensor, target: Target) -> Target:
 def _columns(items: list[tuple[Tensor, Target, list[str]]]) -> tuple[list[Tensor], list[Target], list[str]]:
     images, targets, problems = zip(*items, strict=True)
     return list(images), list(targets), [problem for of_item in problems for problem in of_item]
+
+
+def _quiet_transfers(_worker: int) -> None:
+    """In a worker process: print nothing when the training process ends in the middle of a transfer.
+
+    A thread of multiprocessing hands out the batches' memory, and prints a traceback if the other side has gone.
+    """
+    printed = sys.excepthook
+
+    def unless_gone(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if not issubclass(kind, ConnectionError | EOFError):
+            printed(kind, error, trace)
+
+    sys.excepthook = unless_gone
 
 
 def _report_unreadable(batches: DataLoader) -> Generator[tuple[list[Tensor], list[Target]], None, None]:
