@@ -83,10 +83,11 @@ release: $(VENV)/.teach  ## for teachers: make the student versions of the assig
 grade: $(VENV)/.teach  ## for teachers: grade what was handed in, write feedback and grades.csv
 	$(PY) notebooks/assignments/course.py grade $(if $(filter yes,$(UNFENCED)),--unfenced) $(ASSIGNMENT)
 
+# From 4.25 on, jsonschema's checks of addresses take a second to import, in each program of Jupyter.
 constraints:  ## resolve every extra anew and write constraints.txt; run it with the oldest Python that is to work
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer found; name one: make $@ PYTHON=/path/to/python3.11"; exit 1; }
 	@mkdir -p build && "$(PYTHON)" -m venv --clear build/resolver
-	build/resolver/bin/python $(PIP) install --quiet --dry-run --report build/resolved.json '.[lessons,test,teach]'
+	build/resolver/bin/python $(PIP) install --quiet --dry-run --report build/resolved.json '.[lessons,test,teach]' 'jsonschema<4.25'
 	@build/resolver/bin/python -c 'import json; found = json.load(open("build/resolved.json"))["install"]; \
 		pins = sorted(("%(name)s==%(version)s" % one["metadata"] for one in found if not one["is_direct"]), key=str.lower); \
 		print("# What `make lab` and `make test` install. Made by `make constraints`; do not edit by hand.", *pins, sep="\n")' \
