@@ -261,6 +261,13 @@ def test_an_explorer_says_what_python_says(name, opened):
     assert opened.problems == []
 
 
+LOAD_PICTURES = """() => Promise.all([...document.images].map(image => {
+    image.loading = "eager";
+    return image.complete || new Promise(done => image.addEventListener("load", done));
+}))"""
+"""Pictures that were loaded as they come into view would move all that is below them."""
+
+
 def test_a_finger_moves_a_box_and_the_page_stays_where_it_is(workshop, reader):
     _, address = workshop
     opened = reader(f"{address}/01_anchors.html", **PHONE)
@@ -279,10 +286,10 @@ def test_a_finger_moves_a_box_and_the_page_stays_where_it_is(workshop, reader):
         session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
         opened.settle()
 
+    page.evaluate(LOAD_PICTURES)
     explorer.locator(".box-canvas-stage").evaluate(
         "stage => stage.scrollIntoView({block: 'center', behavior: 'instant'})"
     )
-    page.wait_for_timeout(500)  # pictures that come into view are loaded now, and all below moves
     start = place(explorer, *middle.tolist(), widget.image.shape[1::-1])
     scrolled = page.evaluate("scrollY")
     swipe(*start, 4, 5)
