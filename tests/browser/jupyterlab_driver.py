@@ -275,6 +275,7 @@ class Notebook:
         self.server.ask(f"api/sessions/{own}", "DELETE")
 
     def _watch(self) -> None:
+        announce_file_choosers(self.page)
         self.page.on("pageerror", lambda error: self.console.append(f"uncaught: {error}"))
         self.page.on("console", self._note_message)
         self.page.on("websocket", lambda socket: self._note_request(socket.url))
@@ -311,6 +312,11 @@ class Notebook:
             if message["msg_type"] == "error":
                 errors.append(f"{message['content']['ename']}: {message['content']['evalue']}")
         return errors
+
+
+def announce_file_choosers(page: object) -> None:
+    """Have Chromium report file choosers from now on; from the first `expect_file_chooser` on may be too late for it."""
+    page.on("filechooser", lambda _: None)
 
 
 def free_port() -> int:

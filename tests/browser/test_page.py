@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from jupyterlab_driver import HOST, PAGE_TIMEOUT, PATIENCE, START_TIMEOUT, free_port
+from jupyterlab_driver import HOST, PAGE_TIMEOUT, PATIENCE, START_TIMEOUT, announce_file_choosers, free_port
 from PIL import Image
 
 from frcnn_edu.course.blood_cell_detector import load_blood_cell_detector
@@ -67,6 +67,7 @@ def page(chromium, address):
     page = context.new_page()
     page.set_default_timeout(PAGE_TIMEOUT * 1000)
     page.outside = []
+    announce_file_choosers(page)
     context.route(re.compile(rf"^https?://(?!{re.escape(HOST)}[:/])"), lambda route: refuse(page, route))
     page.goto(address)
     page.locator(".upload-area").wait_for()
