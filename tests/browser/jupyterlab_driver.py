@@ -315,7 +315,7 @@ class Notebook:
 
 
 def announce_file_choosers(page: object) -> None:
-    """Have Chromium report file choosers from now on; from the first `expect_file_chooser` on may be too late for it."""
+    """Have Chromium report file choosers from now on: from the first `expect_file_chooser` on may be too late."""
     page.on("filechooser", lambda _: None)
 
 
