@@ -257,6 +257,11 @@ BAD_BOXES = {
     "integers": (torch.zeros(2, 4).long(), TypeError, r"must be floats, got torch.int64: .* call \.float\(\)"),
     "NaN": (torch.tensor([[0, 0, 1, 1], [0, math.nan, 1, 1]]), ValueError, r"boxes\[1\] is \(0, nan, 1, 1\): .*finite"),
     "infinity": (one_box(0, 0, math.inf, 1), ValueError, r"boxes\[0\] is \(0, 0, inf, 1\): .*finite"),
+    "infinity in the second box": (
+        torch.tensor([[0, 0, 1, 1], [0, 0, math.inf, 1]]),
+        ValueError,
+        r"boxes\[1\] is \(0, 0, inf, 1\): .*finite",
+    ),
     "two infinities": (one_box(-math.inf, 0, 1, 1), ValueError, r"boxes\[0\] is \(-inf, 0, 1, 1\): .*finite"),
     "x2 < x1": (
         torch.tensor([[0, 0, 1, 1], [5.0, 0, 4.5, 9]]),

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torchvision import ops
 
-from frcnn_edu.boxes import NMS_PAIRS, batched_nms, box_iou, nms, nms_suppressors
+from frcnn_edu.boxes import NMS_PAIRS, batched_nms, box_iou, nms, nms_suppressors, thin_out
 
 NMS_BLOCK = math.isqrt(NMS_PAIRS) + 1
 THRESHOLDS = st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.6, 0.7, 1.0])
@@ -247,6 +247,15 @@ def test_the_best_of_two_suppressors_is_named_and_none_beyond_a_limit():
     assert nms_suppressors(row, nms(row, scores, 0.5, limit=1), 0.5).tolist() == [-1, 2, -1, -1]
     assert nms_suppressors(row, nms(row, scores, 0.5, limit=0), 0.5).tolist() == [-1, -1, -1, -1]
     assert nms_suppressors(row, nms(row, scores, 0.5), 0.5, torch.tensor([1, 1, 2, 1])).tolist() == [-1, 0, -1, -1]
+
+
+def test_candidates_that_are_not_valid_are_neither_kept_nor_suppressed():
+    boxes, scores = torch.tensor([[0.0, 0.0, 10.0, 10.0]] * 4), torch.tensor([0.9, 0.8, 0.7, 0.6])
+    groups, valid = torch.tensor([0, 0, 0, 1]), torch.tensor([False, True, True, True])
+    kept, suppressed_by = thin_out(boxes, scores, groups, valid, 0.5, 10, detail=True)
+    assert (kept.tolist(), suppressed_by.tolist()) == ([1, 3], [-1, -1, 1, -1])
+    assert thin_out(boxes, scores, groups, ~valid, 0.5, 10, detail=True)[1].tolist() == [-1] * 4
+    assert thin_out(boxes, scores, groups, valid, 0.5, 10)[1] is None
 
 
 # Refusals
