@@ -200,7 +200,7 @@ from time import sleep
 asked, fast = [], LiveDetector._ask
 def slow(self, number=None):
     asked.append(number)
-    sleep(1)
+    sleep(0.3)
     fast(self, number)
 LiveDetector._ask = slow
 """
