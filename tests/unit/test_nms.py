@@ -116,6 +116,18 @@ def test_a_limit_takes_the_best_of_what_would_be_kept(count, seed, limit, groups
     assert torch.equal(batched_nms(crowd, scores, labels, 0.5, limit), every[:limit])
 
 
+@settings(deadline=None)
+@given(COUNTS, SEEDS, st.integers(0, 30), st.integers(1, 6), st.sampled_from([0, 8, 200]))
+def test_blocks_of_any_size_keep_the_same(count, seed, limit, groups, pairs):
+    """Groups of which one keeps many boxes and another few must each go on until it has the limit."""
+    crowd, scores, labels = crowded_boxes(count, seed), draw_scores(count, seed, 50), draw_groups(count, seed, groups)
+    every = batched_nms(crowd, scores, labels, 0.5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(batched_nms.__globals__, "NMS_PAIRS", pairs)
+        assert torch.equal(batched_nms(crowd, scores, labels, 0.5), every)
+        assert torch.equal(batched_nms(crowd, scores, labels, 0.5, limit), every[:limit])
+
+
 def test_a_limit_ends_the_search(monkeypatch):
     steps = []
     count_steps = lambda rows, stays, nobody: steps.append(rows) or pack(rows, stays, nobody)  # noqa: E731
