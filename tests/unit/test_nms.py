@@ -119,13 +119,20 @@ def test_a_limit_takes_the_best_of_what_would_be_kept(count, seed, limit, groups
 @settings(deadline=None)
 @given(st.integers(0, 60), SEEDS, st.integers(0, 30), st.integers(1, 6), st.sampled_from([0, 8, 200]))
 def test_blocks_of_any_size_keep_the_same(count, seed, limit, groups, pairs):
-    """Groups of which one keeps many boxes and another few must each go on until it has the limit."""
     crowd, scores, labels = crowded_boxes(count, seed), draw_scores(count, seed, 50), draw_groups(count, seed, groups)
     every = batched_nms(crowd, scores, labels, 0.5)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(batched_nms.__globals__, "NMS_PAIRS", pairs)
         assert torch.equal(batched_nms(crowd, scores, labels, 0.5), every)
         assert torch.equal(batched_nms(crowd, scores, labels, 0.5, limit), every[:limit])
+
+
+def test_a_group_that_keeps_few_goes_on_until_it_has_the_limit(monkeypatch):
+    """Its first three boxes are one, and its fourth and fifth are better than all of the other group."""
+    monkeypatch.setitem(batched_nms.__globals__, "NMS_PAIRS", 0)
+    place = torch.tensor([0.0, 0.0, 0.0, 50.0, 100.0, 0.0, 50.0, 100.0, 150.0, 200.0])
+    boxes, scores = place[:, None] + torch.tensor([0.0, 0.0, 10.0, 10.0]), torch.linspace(1, 0, 10)
+    assert batched_nms(boxes, scores, torch.tensor([0] * 5 + [1] * 5), 0.5, limit=3).tolist() == [0, 3, 4]
 
 
 def test_a_limit_ends_the_search(monkeypatch):
