@@ -10,7 +10,7 @@ from frcnn_edu.boxes import box_iou, clip_boxes, decode_boxes, encode_boxes, nms
 from frcnn_edu.config import PAPER_OPTIONS, Config
 from frcnn_edu.faster_rcnn import fasterrcnn_vgg16
 from frcnn_edu.images import batch_images
-from frcnn_edu.rpn import AnchorTargets, Proposals, RegionProposalNetwork, RPNHead
+from frcnn_edu.rpn import AnchorTargets, Proposals, RegionProposalNetwork, RPNHead, _highest
 
 
 def network(
@@ -155,6 +155,12 @@ def test_proposals_are_the_best_anchors_moved_clipped_and_thinned_out(options):
     torch.testing.assert_close(found.boxes, boxes)
     torch.testing.assert_close(found.decoded, decode_boxes(deltas, anchors)[found.anchor_index])
     torch.testing.assert_close(found.scores, logits[found.anchor_index].sigmoid())
+
+
+@pytest.mark.parametrize("count", [1, 7, 30, 59, 60])
+def test_of_equal_logits_the_earlier_anchor_is_taken(count):
+    logits = torch.randint(4, (60,), generator=torch.Generator().manual_seed(count)).float()
+    assert torch.equal(_highest(logits, count), logits.argsort(descending=True, stable=True)[:count])
 
 
 def test_each_level_sends_its_best_and_is_thinned_out_on_its_own():
