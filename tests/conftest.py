@@ -8,7 +8,6 @@ import logging
 import os
 from collections.abc import Callable
 from importlib.util import find_spec
-from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; processes that tests start inherit it
 
+LONG = ("browser", "slow")
 NO_SKIPS = os.environ.get("FRCNN_EDU_NO_SKIPS") == "1"
 
 
@@ -33,20 +33,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes long comes first, so that no worker is alone at the end.
-
-    What waits for a browser and what computes (lessons, the slow ones) take turns: neither two computations at a time
-    nor two waits make the most of two processors.
-    """
-    marks = {mark: {item.path for item in items if item.get_closest_marker(mark)} for mark in ("browser", "slow")}
-    size = {item.path: item.path.stat().st_size for item in items}
-    by_size = sorted(size, key=lambda path: (-size[path], path))
-    waiting = [path for path in by_size if path in marks["browser"]]
-    computing = [path for path in by_size if path not in marks["browser"]]
-    computing.sort(key=lambda path: path.suffix != ".ipynb" and path not in marks["slow"])
-    turns = [path for turn in zip_longest(computing, waiting) for path in turn if path]
-    place = {path: turn for turn, path in enumerate(turns)}
-    items.sort(key=lambda item: place[item.path])
+    """What takes long comes first (lessons, browsers, large files), so that no worker is alone at the end."""
+    long = {item.path for item in items if item.path.suffix == ".ipynb" or any(map(item.get_closest_marker, LONG))}
+    size = {path: path.stat().st_size for path in {item.path for item in items}}
+    items.sort(key=lambda item: (item.path not in long, -size[item.path], item.path))
 
 
 settings.register_profile("unhurried", deadline=None)  # on a busy machine any example may be slow

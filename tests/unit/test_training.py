@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import signal
+import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -336,6 +337,22 @@ def test_a_worker_that_ends_after_its_connection_was_closed_is_waited_for(monkey
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+class Unlucky(Shapes):
+    """Tells, as a thread of its worker process would, that a transfer broke off, and of another error."""
+
+    def __getitem__(self, index):
+        for error in (ConnectionResetError("the other side has gone"), LookupError("something else")):
+            sys.excepthook(type(error), error, None)
+        return super().__getitem__(index)
+
+
+def test_a_worker_prints_nothing_of_a_transfer_that_broke_off(capfd):
+    assert len(list(batches_of(Unlucky(4), Recipe(steps=2, batch_size=2), workers=1))) == 2
+    said = capfd.readouterr().err
+    assert "something else" in said
+    assert "the other side has gone" not in said
 
 
 def test_what_is_measured_leaves_out_an_image_that_cannot_be_read(capsys):
